@@ -1,0 +1,146 @@
+"""Which tree, device and checkpoint the suite runs on, and what its tests share.
+
+pytest --tree upstream          liquid-audio as published: red
+pytest --tree patched           with the series applied: green
+pytest --tree ../checkout/src   somebody's checkout
+"""
+
+import copy
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from harness import HarnessError, devices, trees
+from harness.checkpoint import complete
+from harness.speech import Clip, Transcription, transcribe
+
+TREE = pytest.StashKey[trees.Tree]()
+DEVICE = pytest.StashKey[torch.device]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("liquid-audio")
+    group.addoption("--tree", default="patched", help="upstream, patched (default), or a folder that holds liquid_audio/")
+    group.addoption("--device", default="cpu", help="the device to test, which must be usable (default: cpu)")
+    group.addoption("--checkpoint", type=Path, help="folder of a real checkpoint (default: the tiny one in fixtures/)")
+    group.addoption("--collected", type=Path, help="write the ids of the collected tests to this file, as JSON")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Put the tree on the path before anything imports liquid_audio, and refuse a device that does not compute."""
+    try:
+        tree = config.stash[TREE] = trees.resolve(config.getoption("tree"))
+        config.stash[DEVICE] = devices.require(config.getoption("device"))
+    except HarnessError as error:
+        raise pytest.UsageError(str(error)) from None
+    sys.path.insert(0, str(tree.path))
+    # One thread: the workers fill the cores, and the order of additions is the same in both runs.
+    torch.set_num_threads(1)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    import transformers
+
+    tree = config.stash[TREE]
+    return f"liquid-audio: {tree.name} ({tree.digest[:12]}), device {config.stash[DEVICE]}, torch {torch.__version__}, transformers {transformers.__version__}"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let every id that depends on the device begin with its name."""
+    if "device" in metafunc.fixturenames:
+        metafunc.parametrize("device", [str(metafunc.config.stash[DEVICE])], indirect=True, scope="session")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput") and session.items:
+        _write_collected(session.config, [item.nodeid for item in session.items])
+
+
+def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
+    _write_collected(node.config, ids)
+
+
+def _write_collected(config: pytest.Config, ids: list[str]) -> None:
+    if path := config.getoption("collected"):
+        path.write_text(json.dumps(sorted(ids)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Record the type and message of an exception where the verdict finds them."""
+    if call.excinfo is not None:
+        last = call.excinfo.traceback[-1]
+        item.user_properties.append(
+            (
+                "exception",
+                {
+                    "type": call.excinfo.type.__name__,
+                    "message": str(call.excinfo.value),
+                    "where": f"{Path(last.path).name}:{last.lineno + 1}",
+                },
+            )
+        )
+    return (yield)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def liquid_audio(pytestconfig: pytest.Config) -> Any:
+    """The package under test, which must come from the tree that was asked for."""
+    import liquid_audio
+
+    tree = pytestconfig.stash[TREE]
+    assert Path(liquid_audio.__file__).resolve().is_relative_to(tree.path.resolve()), f"imported {liquid_audio.__file__}"
+    return liquid_audio
+
+
+@pytest.fixture(scope="session")
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """The device under test."""
+    return torch.device(request.param)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(pytestconfig: pytest.Config, liquid_audio: Any) -> Path:
+    """Folder of the checkpoint under test."""
+    return pytestconfig.getoption("checkpoint") or complete()
+
+
+@pytest.fixture(scope="session")
+def processor(liquid_audio: Any, checkpoint: Path, device: torch.device) -> Any:
+    """The processor that most tests share, on a device named explicitly; nothing may move it."""
+    return liquid_audio.LFM2AudioProcessor.from_pretrained(checkpoint, device=device).eval()
+
+
+@pytest.fixture(scope="session")
+def models(liquid_audio: Any, checkpoint: Path, device: torch.device) -> Callable[[torch.dtype], Any]:
+    """The model in any dtype; the checkpoint is loaded once."""
+    loaded = {
+        torch.float32: liquid_audio.LFM2AudioModel.from_pretrained(checkpoint, dtype=torch.float32, device=device).eval()
+    }
+
+    def model(dtype: torch.dtype) -> Any:
+        if dtype not in loaded:
+            loaded[dtype] = copy.deepcopy(loaded[torch.float32]).to(dtype)
+        return loaded[dtype]
+
+    return model
+
+
+@pytest.fixture(scope="session")
+def canonical(processor: Any, models: Callable[[torch.dtype], Any]) -> Callable[[Clip, torch.dtype], Transcription]:
+    """The oracle: what the same release makes of a clip in the one form that every release takes."""
+    known: dict[tuple[str, torch.dtype], Transcription] = {}
+
+    def transcription(clip: Clip, dtype: torch.dtype) -> Transcription:
+        if (clip.id, dtype) not in known:
+            known[clip.id, dtype] = transcribe(
+                processor, models(dtype), lambda chat: chat.add_audio(clip.mono(), clip.sampling_rate), dtype
+            )
+        return known[clip.id, dtype]
+
+    return transcription

@@ -1,0 +1,12 @@
+"""The machinery around the suite: trees, checkpoint, verdict. Nothing here is needed to use the patches."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+CACHE = ROOT / ".cache"
+OUT = ROOT / "out"
+PATCHES = ROOT / "patches"
+
+
+class HarnessError(Exception):
+    """Something the person at the keyboard can put right; its text is one sentence that says how."""

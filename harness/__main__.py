@@ -1,0 +1,39 @@
+"""`python -m harness`: what the sessions of nox and tox call."""
+
+import argparse
+import sys
+
+from harness import HarnessError
+
+
+def main() -> int:
+    """Run a command; exit with 0 only when what it claims holds."""
+    parser = argparse.ArgumentParser(prog="python -m harness", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    verdict = commands.add_parser("verdict", help="run the suite on both trees and compare")
+    verdict.add_argument("--device", default="cpu", help="the lane (default: cpu)")
+    verdict.add_argument("--checkpoint", help="folder of a real checkpoint (default: the tiny one)")
+    commands.add_parser("series", help="check that the patches apply, re-export to the same bytes, and lint clean")
+    options = parser.parse_args()
+
+    try:
+        match options.command:
+            case "verdict":
+                from harness.lane import run_lane
+
+                extra = ["--checkpoint", options.checkpoint] if options.checkpoint else []
+                return 0 if run_lane(options.device, *extra).holds else 1
+            case "series":
+                from harness.series import check
+
+                check()
+                return 0
+    except HarnessError as error:
+        print(f"error: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

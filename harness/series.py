@@ -1,0 +1,111 @@
+"""Hold the series to what upstream merges: it applies with `git am`, re-exports to the same bytes, and lints clean."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness import CACHE, PATCHES, HarnessError, trees
+
+SETTINGS = Path(__file__).parent / "upstream.toml"
+EXPORT = ("format-patch", "--quiet", "--no-numbered", "--zero-commit", "--no-signature", "--full-index")
+TRAILERS = ("Bug", "Forwarded", "Drop-When")
+
+
+def check(patches: Path = PATCHES) -> None:
+    """Run every check on the series, with a line of progress for each patch.
+
+    Raises:
+        HarnessError: a patch that upstream could not take as it is
+    """
+    with _checkout() as repository:
+        before = _lint(repository)
+        for patch in trees.series(patches):
+            print(f"checking {patch.name}", file=sys.stderr)
+            missing = [t for t in TRAILERS if not re.search(rf"^{t}: \S", patch.read_text(encoding="utf-8"), re.MULTILINE)]
+            if missing:
+                raise HarnessError(f"{patch.name} lacks the trailer {missing[0]}")
+            am(repository, patch)
+            if new := _lint(repository) - before:
+                raise HarnessError(f"{patch.name} adds a complaint of upstream's linters: {next(iter(new))}")
+        check_export(repository, patches)
+    print("the series applies with git am, re-exports to the same bytes, and lints as upstream does")
+
+
+@contextmanager
+def _checkout() -> Iterator[Path]:
+    """Yield a git repository that holds the release under `src/`, as upstream's does."""
+    with tempfile.TemporaryDirectory() as folder:
+        repository = Path(folder)
+        source = trees.resolve("upstream").path / trees.PACKAGE
+        shutil.copytree(source, repository / "src" / trees.PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(SETTINGS, repository / "pyproject.toml")
+        git(repository, "init", "--quiet")
+        git(repository, "add", "--all")
+        git(repository, "commit", "--quiet", "--message", f"liquid-audio {trees.RELEASE.version}")
+        git(repository, "tag", "release")
+        yield repository
+
+
+def git(repository: Path, *arguments: str) -> str:
+    """Run git as nobody in particular, whatever the configuration of this host."""
+    nobody = {f"GIT_{role}_{part}": "nobody@example.invalid" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
+    env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", **nobody}
+    done = subprocess.run(["git", *arguments], cwd=repository, env=env, capture_output=True, text=True)
+    if done.returncode:
+        raise HarnessError(f"git {arguments[0]} failed: {(done.stderr or done.stdout).strip().splitlines()[0]}")
+    return done.stdout
+
+
+def am(repository: Path, patch: Path) -> None:
+    """Commit one patch, with its author and date.
+
+    Raises:
+        HarnessError: it does not apply
+    """
+    try:
+        git(repository, "am", "--quiet", str(patch.resolve()))
+    except HarnessError as error:
+        raise HarnessError(f"{patch.name} does not apply with git am: {error}") from None
+
+
+def check_export(repository: Path, patches: Path) -> None:
+    """Check that the commits since the release export to the files that they came from.
+
+    Raises:
+        HarnessError: a file differs, is missing or is one too many
+    """
+    exported = repository / "exported"
+    git(repository, *EXPORT, "--output-directory", str(exported), "release")
+    expected = {patch.name: patch.read_bytes() for patch in trees.series(patches)}
+    found = {patch.name: patch.read_bytes() for patch in exported.glob("*.patch")}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise HarnessError(
+                f"{name} is not what git exports: run `git {' '.join(EXPORT)} release` in the commits' repository"
+            )
+
+
+def _lint(repository: Path) -> Counter[str]:
+    """Collect what upstream's linters say, without line numbers, which any patch moves."""
+    mypy_cache = CACHE / "mypy-upstream"
+    commands = (
+        ("ruff", "check", "--no-cache", "--output-format", "concise", "src"),
+        ("ruff", "format", "--no-cache", "--check", "src"),
+        ("mypy", "--hide-error-context", "--no-error-summary", "--cache-dir", str(mypy_cache)),
+    )
+    said: Counter[str] = Counter()
+    for command in commands:
+        done = subprocess.run([sys.executable, "-m", *command], cwd=repository, capture_output=True, text=True)
+        if done.returncode not in (0, 1):
+            raise HarnessError(f"{command[0]} failed: {(done.stderr or done.stdout).strip()}")
+        lines = re.sub(r"^(\S+?):\d+(:\d+)?:", r"\1:", done.stdout, flags=re.MULTILINE).splitlines()
+        # Notes explain errors, and counts follow from them.
+        said.update(line for line in lines if re.match(r"src/\S+: (?!note:)|Would reformat:", line))
+    return said

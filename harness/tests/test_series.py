@@ -1,0 +1,64 @@
+"""What upstream could not merge is refused, by name."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from harness import PATCHES, HarnessError
+from harness.series import am, check_export, git
+from harness.trees import resolve, series
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A git repository that holds the release under src/."""
+    repository = tmp_path / "repository"
+    shutil.copytree(resolve("upstream").path / "liquid_audio", repository / "src" / "liquid_audio")
+    git(repository, "init", "--quiet")
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "--message", "release")
+    git(repository, "tag", "release")
+    return repository
+
+
+def test_the_series_applies_with_git_am_and_exports_to_the_same_bytes(repository):
+    for patch in series():
+        am(repository, patch)
+    check_export(repository, PATCHES)
+
+
+def test_a_patch_that_was_edited_by_hand_is_not_what_git_exports(repository, tmp_path):
+    patches = tmp_path / "patches"
+    shutil.copytree(PATCHES, patches)
+    first = series(patches)[0]
+    first.write_text(first.read_text().replace("diff --git", "edited by hand\ndiff --git", 1))
+    for patch in series(patches):
+        am(repository, patch)
+    with pytest.raises(HarnessError, match=f"^{first.name} is not what git exports"):
+        check_export(repository, patches)
+
+
+def test_a_patch_that_does_not_apply_is_named(repository):
+    second = series()[-1]
+    am(repository, second)
+    with pytest.raises(HarnessError, match=f"^{second.name} does not apply with git am"):
+        am(repository, second)
+
+
+def test_the_trees_are_what_git_am_makes(repository):
+    for patch in series():
+        am(repository, patch)
+    difference = subprocess.run(
+        [
+            "git",
+            "diff",
+            "--no-index",
+            "--stat",
+            str(repository / "src" / "liquid_audio"),
+            str(resolve("patched").path / "liquid_audio"),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert difference.stdout == ""

@@ -1,0 +1,204 @@
+"""A verdict holds for one reason, and fails for every other: each hole that a comparison can have is shut here."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from harness import HarnessError
+from harness.lane import CATALOGUE, markdown
+from harness.trees import series
+from harness.verdict import Bug, Catalogue, Reason, Result, Run, judge, read_catalogue, read_run
+
+BUG = Bug(
+    "hard-of-hearing",
+    "It hears nothing",
+    "0001.patch",
+    ("cpu",),
+    (Reason("TypeError", "^deaf$"),),
+    ("test_a.py::test_ear[*]",),
+)
+SIGHT = Bug("blind", "It sees nothing", "0002.patch", ("cpu",), (Reason("ValueError", "dark"),), ("test_a.py::test_eye",))
+CATALOGUED = Catalogue((BUG, SIGHT), skips=("no second ear here",))
+
+PASS, DEAF, DARK = Result("passed"), Result("failed", "TypeError", "deaf"), Result("failed", "ValueError", "it is dark")
+EARS = ["tests/test_a.py::test_ear[left]", "tests/test_a.py::test_ear[right]"]
+EYE, NOSE = "tests/test_a.py::test_eye", "tests/test_a.py::test_nose"
+
+UPSTREAM = {EARS[0]: DEAF, EARS[1]: DEAF, EYE: DARK, NOSE: PASS}
+PATCHED = dict.fromkeys(UPSTREAM, PASS)
+
+
+def run(results, **changes):
+    """Make a run in which everything collected has a result."""
+    return replace(Run(results, frozenset(results)), **changes)
+
+
+def problems(upstream=UPSTREAM, patched=PATCHED, catalogue=CATALOGUED, lane="cpu"):
+    """Judge two runs, given as such or by their results."""
+    runs = [given if isinstance(given, Run) else run(given) for given in (upstream, patched)]
+    verdict = judge(*runs, catalogue, lane)
+    assert verdict.holds == (not verdict.problems)
+    return "\n".join(verdict.problems)
+
+
+def test_it_holds_when_each_bug_is_shown_and_fixed_and_nothing_else_changed():
+    verdict = judge(run(UPSTREAM), run(PATCHED), CATALOGUED, "cpu")
+    assert verdict.holds
+    assert verdict.counts == {"fail→pass": 3, "pass→pass": 1}
+    assert [(s.bug.id, len(s.tests), s.fixed) for s in verdict.shown] == [("hard-of-hearing", 2, 2), ("blind", 1, 1)]
+
+
+def test_a_bug_that_comes_back_is_named_with_its_patch():
+    assert "hard-of-hearing: not fixed on patched, 1 of its tests" in problems(patched={**PATCHED, EARS[1]: DEAF})
+
+
+def test_a_skipped_fail_to_pass_test_does_not_count_as_fixed_even_for_a_listed_reason():
+    skipped = Result("skipped", message="no second ear here")
+    assert "hard-of-hearing: not fixed" in problems(patched={**PATCHED, EARS[1]: skipped})
+    assert "skipped on upstream, should fail" in problems(upstream={**UPSTREAM, EARS[1]: skipped})
+
+
+def test_a_skip_needs_a_listed_reason():
+    listed, unlisted = Result("skipped", message="Skipped: no second ear here"), Result("skipped", message="not today")
+    assert problems({**UPSTREAM, NOSE: listed}, {**PATCHED, NOSE: listed}) == ""
+    assert "skipped for no listed reason: not today" in problems({**UPSTREAM, NOSE: unlisted}, {**PATCHED, NOSE: unlisted})
+
+
+@pytest.mark.parametrize("side", ["upstream", "patched"])
+def test_an_empty_run_is_no_evidence(side):
+    assert f"{side}: no test ran" in problems(**{side: Run({}, frozenset())})
+
+
+@pytest.mark.parametrize("side", ["upstream", "patched"])
+def test_a_run_that_did_not_finish_is_no_evidence(side):
+    results = {"upstream": UPSTREAM, "patched": PATCHED}[side]
+    assert f"{side}: pytest did not come to its end" in problems(**{side: run(results, finished=False)})
+
+
+@pytest.mark.parametrize("side", ["upstream", "patched"])
+def test_a_case_that_was_collected_and_never_ran_is_missed(side):
+    results = dict({"upstream": UPSTREAM, "patched": PATCHED}[side])
+    del results[NOSE]
+    missing = Run(results, frozenset(UPSTREAM))
+    assert f"{side}: {NOSE} was collected and has no result" in problems(**{side: missing})
+
+
+def test_a_case_that_only_one_tree_collects_is_missed():
+    fewer = {test: result for test, result in PATCHED.items() if test != NOSE}
+    assert f"{NOSE}: collected on one tree only" in problems(patched=fewer)
+
+
+@pytest.mark.parametrize("side", ["upstream", "patched"])
+def test_an_error_outside_a_tests_body_is_not_a_failure_for_a_reason(side):
+    results = {"upstream": UPSTREAM, "patched": PATCHED}[side]
+    broken = {**results, EARS[0]: Result("error", "TypeError", "deaf")}
+    assert f"{side}: {EARS[0]} broke outside its body" in problems(**{side: broken})
+
+
+@pytest.mark.parametrize("wrong", [Result("failed", "TypeError", "deafening"), Result("failed", "OSError", "deaf")])
+def test_a_bug_shows_by_its_own_exception_type_and_message(wrong):
+    assert "which is not the reason of hard-of-hearing" in problems(upstream={**UPSTREAM, EARS[0]: wrong})
+
+
+def test_a_bug_that_no_test_shows_is_reported():
+    ghost = replace(BUG, id="ghost", tests=("test_a.py::test_nothing",))
+    assert "ghost: no test shows this bug" in problems(catalogue=Catalogue((BUG, SIGHT, ghost)))
+
+
+def test_a_failure_that_no_bug_names_is_reported():
+    assert f"{NOSE}: fails on upstream for an unlisted reason, TypeError: deaf" in problems(upstream={**UPSTREAM, NOSE: DEAF})
+
+
+def test_a_catalogued_test_that_passes_on_upstream_is_reported():
+    assert "passed on upstream, should fail for hard-of-hearing" in problems(upstream={**UPSTREAM, EARS[0]: PASS})
+
+
+def test_a_regression_is_reported():
+    assert f"{NOSE}: passed on upstream, fails on patched" in problems(patched={**PATCHED, NOSE: DARK})
+
+
+def test_a_test_that_two_bugs_name_is_reported():
+    twin = replace(BUG, id="twin")
+    assert "named by several bugs: hard-of-hearing, blind, twin" not in problems(catalogue=Catalogue((BUG, SIGHT, twin)))
+    assert "named by several bugs: hard-of-hearing, twin" in problems(catalogue=Catalogue((BUG, SIGHT, twin)))
+
+
+def test_different_bits_on_the_two_trees_are_reported():
+    one, other = Result("passed", digest="aa"), Result("passed", digest="bb")
+    assert problems({**UPSTREAM, NOSE: one}, {**PATCHED, NOSE: one}) == ""
+    assert "passes on both trees, with different bits" in problems({**UPSTREAM, NOSE: one}, {**PATCHED, NOSE: other})
+
+
+def test_a_lane_without_bugs_proves_nothing():
+    assert "no bug for the lane tpu" in problems(upstream=PATCHED, lane="tpu")
+
+
+def _log(path, *reports, exitstatus=0):
+    records = [*reports, *([{"$report_type": "SessionFinish", "exitstatus": exitstatus}] if exitstatus is not None else [])]
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    return path
+
+
+def _phase(when, outcome="passed", **properties):
+    return {
+        "$report_type": "TestReport",
+        "nodeid": NOSE,
+        "when": when,
+        "outcome": outcome,
+        "longrepr": "worker 'gw0' crashed while running it",
+        "user_properties": list(properties.items()),
+        "duration": 0.25,
+    }
+
+
+@pytest.fixture
+def collected(tmp_path):
+    path = tmp_path / "collected.json"
+    path.write_text(json.dumps([NOSE]))
+    return path
+
+
+def test_the_phases_of_a_test_are_read_as_one(tmp_path, collected):
+    log = _log(tmp_path / "log", _phase("setup"), _phase("call", digest="ab"), _phase("teardown", digest="ab"))
+    assert read_run(log, collected) == Run({NOSE: Result("passed", digest="ab", seconds=0.75)}, frozenset([NOSE]))
+
+
+def test_a_failure_keeps_its_exception_and_stays_a_failure(tmp_path, collected):
+    exception = {"type": "TypeError", "message": "deaf", "where": "a.py:1"}
+    log = _log(
+        tmp_path / "log", _phase("setup"), _phase("call", "failed", exception=exception), _phase("teardown"), exitstatus=1
+    )
+    result = read_run(log, collected).results[NOSE]
+    assert (result.outcome, result.type, result.message, result.where) == ("failed", "TypeError", "deaf", "a.py:1")
+
+
+@pytest.mark.parametrize("when", ["setup", "teardown", "???"])
+def test_a_crashed_worker_and_a_broken_fixture_are_errors(tmp_path, collected, when):
+    assert read_run(_log(tmp_path / "log", _phase(when, "failed")), collected).results[NOSE].outcome == "error"
+
+
+@pytest.mark.parametrize("exitstatus", [None, 2, 3, 4, 5])
+def test_only_exit_codes_0_and_1_are_a_finished_run(tmp_path, collected, exitstatus):
+    assert not read_run(_log(tmp_path / "log", _phase("call"), exitstatus=exitstatus), collected).finished
+
+
+def test_a_log_that_is_not_there_is_an_empty_run(tmp_path):
+    assert read_run(tmp_path / "none", tmp_path / "none") == Run({}, frozenset(), finished=False)
+
+
+def test_an_id_that_stands_twice_is_refused(tmp_path):
+    entry = '[[bug]]\nid = "a"\ntitle = "t"\npatch = "p"\nlanes = ["cpu"]\nreasons = [{ type = "E", message = "" }]\ntests = ["t"]\n'
+    (tmp_path / "bugs.toml").write_text(entry * 2)
+    with pytest.raises(HarnessError, match="has the id a twice"):
+        read_catalogue(tmp_path / "bugs.toml")
+
+
+def test_every_bug_names_a_patch_of_the_series_and_every_patch_fixes_a_bug():
+    assert {bug.patch for bug in read_catalogue(CATALOGUE).bugs} == {patch.name for patch in series()}
+
+
+def test_markdown_says_whether_it_holds_and_shows_one_exception_a_bug():
+    text = markdown(judge(run(UPSTREAM), run(PATCHED), CATALOGUED, "cpu"), run(UPSTREAM))
+    assert text.startswith("**The verdict holds** on `cpu`: 3 fail→pass, 1 pass→pass.\n")
+    assert "| [hard-of-hearing](tests/bugs.toml) It hears nothing | `TypeError: deaf` | 2 | ✗ | ✓ |" in text

@@ -1,0 +1,190 @@
+"""Importable copies of liquid-audio: as published, with the series applied, or somebody's checkout.
+
+A published tree comes from a wheel that is pinned by SHA-256. It is built in a temporary folder and renamed
+into place, so that a tree either is whole or is not there.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from filelock import FileLock
+
+from harness import CACHE, PATCHES, HarnessError
+
+PACKAGE = "liquid_audio"
+
+
+@dataclass(frozen=True)
+class Release:
+    """A published liquid-audio."""
+
+    version: str
+    sha256: str
+
+    @property
+    def wheel(self) -> str:
+        """File name of the wheel."""
+        return f"liquid_audio-{self.version}-py3-none-any.whl"
+
+
+RELEASE = Release("1.3.0", "ffa7c2dec3fd908b7ed322c2a68d7efd1ee2d28e7c6f0de0cae0f94bac1820e7")
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A folder that holds the package `liquid_audio`.
+
+    Attributes:
+        name: "upstream", "patched", or the path that was asked for
+        path: what goes on `sys.path`
+        digest: SHA-256 over the package's files and their names
+    """
+
+    name: str
+    path: Path
+    digest: str
+
+
+def series(patches: Path = PATCHES) -> list[Path]:
+    """List the patches in the order in which they apply."""
+    found = sorted(patches.glob("*.patch"))
+    if not found:
+        raise HarnessError(f"no patches in {patches}: restore them with `git checkout -- patches`")
+    return found
+
+
+def resolve(name: str, *, cache: Path = CACHE, patches: Path = PATCHES, release: Release = RELEASE) -> Tree:
+    """Find the tree that `--tree` names, building it if it is a published one.
+
+    Args:
+        name: "upstream", "patched", or the path of a folder that holds `liquid_audio`, such as a checkout's `src`
+        cache: where downloads and built trees are kept
+        patches: the folder of the series
+        release: what to build from
+
+    Raises:
+        HarnessError: the wheel cannot be had or is not the pinned one, or a patch does not apply
+    """
+    if name == "upstream":
+        return _build(name, release, [], cache)
+    if name == "patched":
+        return _build(name, release, series(patches), cache)
+    path = Path(name).resolve()
+    if not (path / PACKAGE / "__init__.py").is_file():
+        raise HarnessError(
+            f"--tree {name}: expected upstream, patched, or a folder that holds {PACKAGE}/, such as a checkout's src/"
+        )
+    return Tree(name, path, digest(path / PACKAGE))
+
+
+def digest(package: Path) -> str:
+    """Hash the files of a package and their names, bytecode aside."""
+    total = hashlib.sha256()
+    for file in sorted(p for p in package.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+        total.update(f"{file.relative_to(package).as_posix()}\0{_sha256(file)}\n".encode())
+    return total.hexdigest()
+
+
+def fetch(release: Release, cache: Path) -> Path:
+    """Download the wheel of a release with pip, unless it is here, and verify it.
+
+    Raises:
+        HarnessError: there is no such download, or its SHA-256 is not the pinned one
+    """
+    wheel = cache / "wheels" / release.wheel
+    if not wheel.is_file():
+        print(f"fetching {release.wheel}", file=sys.stderr)
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--dest",
+            str(wheel.parent),
+        ]
+        done = subprocess.run([*command, f"liquid-audio=={release.version}"], capture_output=True, text=True)
+        if done.returncode or not wheel.is_file():
+            reason = (done.stderr.strip().splitlines() or ["pip saved another file"])[-1]
+            raise HarnessError(f"cannot download liquid-audio {release.version}: {reason}")
+    found = _sha256(wheel)
+    if found != release.sha256:
+        wheel.unlink()
+        raise HarnessError(
+            f"{release.wheel} has SHA-256 {found}, not the pinned {release.sha256}: removed it, run again to download it anew"
+        )
+    return wheel
+
+
+def _build(name: str, release: Release, patches: Sequence[Path], cache: Path) -> Tree:
+    """Build a tree, or reuse one that was built from the same wheel and patches and is as it was then."""
+    trees = cache / "trees"
+    trees.mkdir(parents=True, exist_ok=True)
+    with FileLock(trees / ".lock"):
+        for left in trees.glob("*.partial"):
+            print(f"removing {left.name}, a tree that an earlier run left half-built", file=sys.stderr)
+            shutil.rmtree(left)
+
+        target = trees / f"{name}-{release.version}-{_key(release, patches)}"
+        record = target / "tree.json"
+        if record.is_file():
+            known = json.loads(record.read_text())["digest"]
+            if digest(target / PACKAGE) == known:
+                return Tree(name, target, known)
+            print(f"rebuilding {target.name}, which was changed after it was built", file=sys.stderr)
+            shutil.rmtree(target)
+
+        wheel = fetch(release, cache)
+        partial = target.with_name(f"{target.name}.partial")
+        try:
+            _unpack(wheel, partial)
+            for patch in patches:
+                _apply(patch, partial)
+            found = digest(partial / PACKAGE)
+            (partial / "tree.json").write_text(json.dumps({"digest": found}))
+            partial.rename(target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return Tree(name, target, found)
+
+
+def _key(release: Release, patches: Iterable[Path]) -> str:
+    total = hashlib.sha256(release.sha256.encode())
+    for patch in patches:
+        total.update(patch.read_bytes())
+    return total.hexdigest()[:12]
+
+
+def _unpack(wheel: Path, target: Path) -> None:
+    """Extract the package and its metadata; a member that would land elsewhere is refused."""
+    with zipfile.ZipFile(wheel) as archive:
+        for member in archive.namelist():
+            parts = PurePosixPath(member).parts
+            if member.startswith("/") or ".." in parts or "\\" in member or not parts[0].startswith("liquid_audio"):
+                raise HarnessError(f"{wheel.name} holds {member!r}, which does not belong in it")
+        archive.extractall(target)
+
+
+def _apply(patch: Path, tree: Path) -> None:
+    """Apply one patch strictly: git allows other line numbers, but no context that differs."""
+    # A tree lies inside this repository, which git must not take for the one to patch.
+    env = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tree.parent)}
+    done = subprocess.run(["git", "apply", "-p2", str(patch.resolve())], cwd=tree, env=env, capture_output=True, text=True)
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[0].removeprefix("error: ")
+        raise HarnessError(f"{patch.name} does not apply: {reason}")
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,0 +1,281 @@
+"""Compare the suite's two runs, by bug.
+
+The verdict of a lane holds when the tests that fail on upstream are exactly those that the catalogue names, each for
+the catalogued reason; every one of them passes on patched; no other test fails there; and no case went missing.
+Anything that keeps the comparison from being made (an empty run, a crashed worker, an error in set-up, an unlisted
+skip) is a problem too: a verdict that could not be reached does not hold.
+"""
+
+import json
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness import HarnessError
+
+
+@dataclass(frozen=True)
+class Reason:
+    """An exception that upstream gives: the name of its type, and a regular expression that its message matches."""
+
+    type: str
+    message: str
+
+    def explains(self, result: "Result") -> bool:
+        """Say whether a test failed like this."""
+        return result.type == self.type and re.search(self.message, result.message, re.DOTALL) is not None
+
+
+@dataclass(frozen=True)
+class Bug:
+    """One wrong behaviour of the published release.
+
+    Attributes:
+        id: never reused
+        title: what goes wrong, for people
+        threads: where it was reported
+        patch: file name of the patch that fixes it
+        lanes: the lanes that it shows on
+        reasons: the exceptions that upstream gives, any one of them
+        tests: ids of the tests that show it, from the file's name on, where * stands for anything
+    """
+
+    id: str
+    title: str
+    patch: str
+    lanes: tuple[str, ...]
+    reasons: tuple[Reason, ...]
+    tests: tuple[str, ...]
+    threads: tuple[str, ...] = ()
+
+    def shown_by(self, test: str) -> bool:
+        """Say whether a test is one of those that show this bug."""
+        return any(re.fullmatch(re.escape(glob).replace(r"\*", ".*"), test.removeprefix("tests/")) for glob in self.tests)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The known bugs, and the reasons for which a test may be skipped."""
+
+    bugs: tuple[Bug, ...]
+    skips: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one test did.
+
+    Attributes:
+        outcome: "passed", "failed", "skipped", or "error" outside the test's own body
+        type: name of the exception's type
+        message: of the exception, or the reason of the skip
+        where: file and line that raised
+        digest: SHA-256 that the test recorded of its output, compared between the trees
+        seconds: how long the three phases took
+    """
+
+    outcome: str
+    type: str = ""
+    message: str = ""
+    where: str = ""
+    digest: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """The suite on one tree.
+
+    Attributes:
+        results: by test id
+        collected: ids that should have run
+        finished: False if pytest did not come to its end
+    """
+
+    results: Mapping[str, Result]
+    collected: frozenset[str]
+    finished: bool = True
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A bug as this lane showed it.
+
+    Attributes:
+        tests: ids that failed on upstream for the bug's reason
+        fixed: how many of them pass on patched
+    """
+
+    bug: Bug
+    tests: tuple[str, ...]
+    fixed: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The comparison of two runs.
+
+    Attributes:
+        lane: such as "cpu"
+        counts: tests by what became of them, such as "fail→pass"
+        shown: the lane's bugs, in the catalogue's order
+        problems: sentences, none if the verdict holds
+    """
+
+    lane: str
+    counts: Mapping[str, int]
+    shown: tuple[Shown, ...]
+    problems: tuple[str, ...] = field(default=())
+
+    @property
+    def holds(self) -> bool:
+        """Say whether the proof stands."""
+        return not self.problems
+
+
+def read_catalogue(path: Path) -> Catalogue:
+    """Read the bug catalogue.
+
+    Raises:
+        HarnessError: an id stands twice, or an entry lacks what makes it checkable
+    """
+    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    bugs = []
+    for entry in data["bug"]:
+        reasons = tuple(Reason(**reason) for reason in entry.pop("reasons"))
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+        bugs.append(Bug(reasons=reasons, **fields))
+    for id, n in Counter(bug.id for bug in bugs).items():
+        if n > 1:
+            raise HarnessError(f"{path.name} has the id {id} twice: ids are never reused")
+    for bug in bugs:
+        if not (bug.reasons and bug.tests and bug.lanes):
+            raise HarnessError(f"{path.name}: {bug.id} needs reasons, tests and lanes")
+    return Catalogue(tuple(bugs), tuple(data.get("skips", ())))
+
+
+def read_run(log: Path, collected: Path) -> Run:
+    """Read what pytest-reportlog and conftest's `--collected` wrote."""
+    results: dict[str, Result] = {}
+    finished = False
+    for line in log.read_text(encoding="utf-8").splitlines() if log.is_file() else ():
+        report = json.loads(line)
+        match report["$report_type"]:
+            case "TestReport":
+                id = report["nodeid"]
+                results[id] = _merge(results.get(id), report)
+            case "CollectReport" if report["outcome"] == "failed":
+                results[report["nodeid"]] = Result("error", "CollectError", str(report["longrepr"]))
+            case "SessionFinish":
+                # 0 and 1 are a suite that ran, green or red; the rest is interrupted, broken, misused or empty.
+                finished = report["exitstatus"] in (0, 1)
+    ids = json.loads(collected.read_text()) if collected.is_file() else []
+    return Run(results, frozenset(ids), finished)
+
+
+def _merge(known: Result | None, report: Mapping[str, Any]) -> Result:
+    """Add one phase of a test to what is known of it; the worst outcome stays."""
+    properties = dict(report["user_properties"])
+    seconds = report["duration"] + (known.seconds if known else 0.0)
+    if report["outcome"] == "passed":
+        if known and known.outcome != "passed":
+            return known
+        return Result("passed", digest=properties.get("digest", ""), seconds=seconds)
+    exception = properties.get("exception", {"type": "", "message": str(report["longrepr"]), "where": ""})
+    if report["outcome"] == "skipped":
+        return Result("skipped", message=exception["message"], where=exception["where"], seconds=seconds)
+    # xdist reports a worker that died as a failure in a phase of its own, "???".
+    outcome = "failed" if report["when"] == "call" else "error"
+    return Result(outcome, exception["type"], exception["message"], exception["where"], seconds=seconds)
+
+
+def judge(upstream: Run, patched: Run, catalogue: Catalogue, lane: str) -> Verdict:
+    """Compare the two runs of a lane."""
+    bugs = [bug for bug in catalogue.bugs if lane in bug.lanes]
+    tests = sorted(upstream.collected | patched.collected | upstream.results.keys() | patched.results.keys())
+    problems = [*_incomplete("upstream", upstream, catalogue), *_incomplete("patched", patched, catalogue)]
+    if not bugs:
+        problems.append(f"the catalogue has no bug for the lane {lane}: nothing would be proved")
+    problems += [f"{test}: collected on one tree only" for test in sorted(upstream.collected ^ patched.collected)]
+
+    came_back: dict[str, list[str]] = {}
+    shown: dict[str, list[str]] = {bug.id: [] for bug in bugs}
+    for test in tests:
+        before, after = upstream.results.get(test), patched.results.get(test)
+        if before is None or after is None:
+            continue  # named as missing already
+        named = [bug for bug in bugs if bug.shown_by(test)]
+        problems += _unexpected(test, before, after, named)
+        if len(named) == 1:
+            if _shows(before, named[0]):
+                shown[named[0].id].append(test)
+            if after.outcome != "passed":
+                came_back.setdefault(named[0].id, []).append(test)
+
+    for bug in bugs:
+        if bug.id in came_back:
+            bad = came_back[bug.id]
+            problems.append(
+                f"{bug.id}: not fixed on patched, {len(bad)} of its tests do not pass, such as {bad[0]} ({bug.patch})"
+            )
+        if not shown[bug.id]:
+            problems.append(f"{bug.id}: no test shows this bug on upstream")
+
+    counts = Counter(f"{_word(upstream.results.get(t))}→{_word(patched.results.get(t))}" for t in tests)
+    done = tuple(
+        Shown(bug, tuple(shown[bug.id]), sum(patched.results[t].outcome == "passed" for t in shown[bug.id])) for bug in bugs
+    )
+    return Verdict(lane, dict(counts), done, tuple(problems))
+
+
+def _incomplete(name: str, run: Run, catalogue: Catalogue) -> Iterator[str]:
+    """Find what keeps a run from being evidence at all."""
+    if not run.collected or not run.results:
+        yield f"{name}: no test ran"
+        return
+    if not run.finished:
+        yield f"{name}: pytest did not come to its end"
+    for test in sorted(run.collected - run.results.keys()):
+        yield f"{name}: {test} was collected and has no result"
+    for test in sorted(run.results.keys() - run.collected):
+        yield f"{name}: {test} has a result and was not collected"
+    for test, result in sorted(run.results.items()):
+        if result.outcome == "error":
+            yield f"{name}: {test} broke outside its body: {result.type} {_line(result.message)}"
+        if result.outcome == "skipped" and not any(re.search(skip, result.message) for skip in catalogue.skips):
+            yield f"{name}: {test} is skipped for no listed reason: {_line(result.message)}"
+
+
+def _unexpected(test: str, before: Result, after: Result, named: list[Bug]) -> Iterator[str]:
+    """Find what one test did that the catalogue does not say."""
+    if len(named) > 1:
+        yield f"{test}: named by several bugs: {', '.join(bug.id for bug in named)}"
+    elif named and before.outcome != "failed":
+        yield f"{test}: {before.outcome} on upstream, should fail for {named[0].id}"
+    elif named and not _shows(before, named[0]):
+        yield f"{test}: fails on upstream with {before.type}: {_line(before.message)}, which is not the reason of {named[0].id}"
+    elif not named and before.outcome == "failed":
+        yield f"{test}: fails on upstream for an unlisted reason, {before.type}: {_line(before.message)}"
+    # A catalogued test that does not pass is reported once, under its bug.
+    if not named and after.outcome == "failed":
+        yield f"{test}: {before.outcome} on upstream, fails on patched with {after.type}: {_line(after.message)}"
+    if before.outcome == after.outcome == "passed" and before.digest != after.digest:
+        yield f"{test}: passes on both trees, with different bits"
+
+
+def _shows(result: Result, bug: Bug) -> bool:
+    return result.outcome == "failed" and any(reason.explains(result) for reason in bug.reasons)
+
+
+def _word(result: Result | None) -> str:
+    return {"passed": "pass", "failed": "fail", "skipped": "skip"}.get(result.outcome, result.outcome) if result else "missing"
+
+
+def _line(message: str) -> str:
+    """Shorten a message to one line."""
+    line = " ".join(message.split())
+    return line if len(line) <= 160 else f"{line[:157]}..."

@@ -1,0 +1,62 @@
+"""Sessions: `nox` alone gives the verdict for this host. All of them share one environment, made once.
+
+What follows `--` goes to the command: `nox -s verdict -- --checkpoint ~/LFM2.5-Audio-1.5B`, `nox -s tests -- -k numpy`.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+if sys.version_info < (3, 12):
+    sys.exit(f"liquid-audio needs Python 3.12 or later, this is {sys.version.split()[0]}: run `python3.12 -m nox`")
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["verdict"]
+
+STACKS = Path("harness/stacks")
+
+
+def stack(session: nox.Session, name: str = "pinned", *extras: str) -> str:
+    """Make the environment of a stack, or bring it up to date, and return its Python."""
+    uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
+    if uv is None:
+        session.error('uv makes the environments: run `python3 -m pip install "nox[uv]"`')
+    environment = Path(".nox") / f"{name}-py{sys.version_info.major}{sys.version_info.minor}"
+    python = environment / "bin" / "python"
+    if not python.exists():
+        session.log("making %s: about 6 GB where torch brings CUDA", environment)
+        session.run_install(uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(environment), external=True)
+    locks = [str(STACKS / f"{lock}.txt") for lock in (name, *extras)]
+    session.run_install(uv, "pip", "sync", "--python", str(python), "--require-hashes", *locks, external=True)
+    return str(python)
+
+
+@nox.session
+def verdict(session: nox.Session) -> None:
+    """Run the suite on upstream and on patched, compare by bug, and write out/cpu/ (default)."""
+    session.run(stack(session), "-m", "harness", "verdict", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the suite on the patched tree, and the tests of harness/."""
+    session.run(stack(session), "-m", "pytest", "--tree", "patched", "--numprocesses", "auto", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check our code, and that each patch applies, re-exports to the same bytes and lints as upstream does."""
+    python = stack(session)
+    session.run(python, "-m", "ruff", "check")
+    session.run(python, "-m", "ruff", "format", "--check")
+    session.run(python, "-m", "mypy")
+    session.run(python, "-m", "harness", "series")
+
+
+@nox.session
+def train(session: nox.Session) -> None:
+    """Train the tiny checkpoint anew, on Debian: fetches recordings and voices, and takes about an hour on 2 cores."""
+    session.run(stack(session, "pinned", "train"), "fixtures/train.py", *session.posargs)

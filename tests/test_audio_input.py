@@ -1,0 +1,103 @@
+"""`ChatState.add_audio` refuses what it cannot know with an error that says so, and leaves the caller's data alone."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from harness.speech import clips
+
+RATE = 16_000
+SPEECH = torch.linspace(-0.5, 0.5, 8_000).sin().reshape(1, -1)
+
+CONTAINERS = {"numpy": torch.Tensor.numpy, "torch": torch.clone}
+SHAPES = {
+    "0d": SPEECH[0, 0],
+    "2xn": SPEECH.expand(2, -1),
+    "nx2": SPEECH.expand(2, -1).T,
+    "1x1xn": SPEECH[None],
+}
+DTYPES = {
+    "bool": SPEECH > 0,
+    "uint8": (SPEECH * 127 + 128).to(torch.uint8),
+    "int16": (SPEECH * 32767).to(torch.int16),
+    "int32": (SPEECH * 2**30).to(torch.int32),
+    "complex64": SPEECH.to(torch.complex64),
+}
+OTHERS = {"list": SPEECH[0].tolist(), "bytes": b"RIFF", "str": "speech.wav", "none": None}
+
+
+@pytest.fixture
+def chat(liquid_audio, processor):
+    return liquid_audio.ChatState(processor, dtype=torch.float32)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_audio_that_is_not_mono_is_refused_with_its_shape(chat, container, shape):
+    wave = CONTAINERS[container](SHAPES[shape].contiguous())
+    with pytest.raises(ValueError, match=r"expected mono audio of shape \(samples,\).*got \(.*wave\.mean\(0\)"):
+        chat.add_audio(wave, RATE)
+    assert chat.audio_in_lens.tolist() == []
+
+
+@pytest.mark.parametrize("shape", [(0,), (1, 0)], ids=["1d", "1xn"])
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_audio_without_samples_is_refused(chat, container, shape):
+    with pytest.raises(ValueError, match=r"got no samples"):
+        chat.add_audio(CONTAINERS[container](torch.empty(shape)), RATE)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_audio_that_is_not_floating_point_is_refused_with_its_dtype(chat, container, dtype):
+    with pytest.raises(TypeError, match=rf"expected floating point audio in \[-1, 1\], got .*{dtype}"):
+        chat.add_audio(CONTAINERS[container](DTYPES[dtype]), RATE)
+    assert chat.audio_in_lens.tolist() == []
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_what_is_neither_tensor_nor_array_is_refused_with_its_type(chat, other):
+    with pytest.raises(TypeError, match=rf"expected a torch tensor or NumPy array, got {type(OTHERS[other]).__name__}"):
+        chat.add_audio(OTHERS[other], RATE)
+
+
+def test_stereo_is_refused_under_python_O(liquid_audio, checkpoint, device):
+    program = f"""
+import sys
+sys.path.insert(0, {str(Path(liquid_audio.__file__).parent.parent)!r})
+import pathlib, torch
+from liquid_audio import ChatState, LFM2AudioProcessor
+chat = ChatState(LFM2AudioProcessor.from_pretrained(pathlib.Path({str(checkpoint)!r}), device={str(device)!r}))
+try:
+    chat.add_audio(torch.zeros(2, 16_000), 16_000)
+except ValueError as error:
+    print("refused:", error)
+else:
+    print("accepted as", chat.audio_in_lens.tolist(), "frames")
+"""
+    done = subprocess.run([sys.executable, "-O", "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1].startswith("refused: expected mono audio")
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_the_callers_data_stays_as_it_was(chat, container):
+    wave = CONTAINERS[container](SPEECH)
+    before = wave.copy() if container == "numpy" else wave.clone()
+    chat.add_audio(wave, RATE)
+    assert (wave == before).all()
+
+
+def test_a_read_only_array_is_accepted_without_a_warning(chat):
+    wave = np.frombuffer(SPEECH.numpy().tobytes(), dtype=np.float32)
+    assert not wave.flags.writeable
+    chat.add_audio(wave, RATE)
+    assert chat.audio_in_lens.tolist() == [51]
+
+
+def test_every_clip_is_a_form_that_users_hold():
+    assert {clip.channels for clip in clips()} == {1, 2}
+    assert {clip.sampling_rate for clip in clips()} == {8_000, 16_000, 22_050, 24_000, 44_100, 48_000}

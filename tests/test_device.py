@@ -1,0 +1,65 @@
+"""The device that nobody named is the best one here, the one that somebody named is used, and the rest is refused."""
+
+import warnings
+
+import pytest
+import torch
+
+from harness import devices
+from harness.speech import clips, normalise, transcribe
+
+CLASSES = {"processor": "LFM2AudioProcessor", "model": "LFM2AudioModel"}
+MISSING = [name for name in ("cuda", "mps", "xpu", "gpu") if not devices.usable(name)]
+
+each_class = pytest.mark.parametrize("part", CLASSES)
+
+
+@pytest.fixture
+def load(liquid_audio, checkpoint):
+    """Load processor or model as users do."""
+
+    def load(part, **kwargs):
+        return getattr(liquid_audio, CLASSES[part]).from_pretrained(checkpoint, **kwargs).eval()
+
+    return load
+
+
+def device_of(loaded):
+    """Return where a model or processor is."""
+    return loaded.device if hasattr(loaded, "device") else next(loaded.parameters()).device
+
+
+@each_class
+@pytest.mark.parametrize("kwargs", [{}, {"device": "auto"}], ids=["default", "auto"])
+def test_the_automatic_device_is_the_best_that_works_here(load, part, kwargs):
+    assert device_of(load(part, **kwargs)).type == devices.preferred().type
+
+
+def test_the_readme_recipe_transcribes_without_naming_a_device(load):
+    processor, model, clip = load("processor"), load("model"), clips()[0]
+    spoken = transcribe(processor, model, lambda chat: chat.add_audio(clip.mono(), clip.sampling_rate))
+    assert normalise(spoken.text) == clip.text
+
+
+@each_class
+def test_an_automatic_device_that_fails_at_the_move_falls_back_to_the_cpu_with_a_warning(load, part, monkeypatch):
+    # What hosted macOS runners do with mps: reported as available, and every allocation fails.
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.warns(UserWarning, match=r"cannot use cuda \(.+\), using cpu"):
+        loaded = load(part)
+    assert device_of(loaded).type == "cpu"
+
+
+@each_class
+@pytest.mark.parametrize("as_type", [str, torch.device])
+def test_an_explicit_device_is_used_without_a_warning(load, part, device, as_type):
+    with warnings.catch_warnings(action="error"):
+        loaded = load(part, device=as_type(device))
+    assert device_of(loaded).type == device.type
+
+
+@each_class
+@pytest.mark.parametrize("missing", MISSING)
+def test_a_device_that_is_not_here_is_refused_naming_those_that_are(load, part, missing):
+    with pytest.raises(RuntimeError, match=rf'^device "{missing}" cannot be used here, expected "auto" or one of: .*cpu$'):
+        load(part, device=missing)
