@@ -11,12 +11,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from packaging.version import Version
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from harness import OUT, ROOT, HarnessError, trees
-from harness.verdict import Run, Shown, Verdict, judge, read_catalogue, read_run
+from harness.report import example, markdown, show
+from harness.verdict import Run, Verdict, judge, read_catalogue, read_run
 
 CATALOGUE = ROOT / "tests" / "bugs.toml"
 PACKAGES = ("torch", "torchaudio", "transformers", "safetensors", "numpy")
@@ -47,7 +45,7 @@ def run_suite(tree: str, lane: str, *options: str, out: Path = OUT) -> tuple[Run
         "HF_HUB_OFFLINE": "1",
         **({"CUDA_VISIBLE_DEVICES": ""} if lane == "cpu" else {}),
     }
-    command = [sys.executable, "-m", "pytest", "tests", "--tree", tree, "--device", lane, "--numprocesses", "auto"]
+    command = [sys.executable, "-m", "pytest", "tests", "--tree", tree, "--device", lane, "--numprocesses", "logical"]
     command += ["--quiet", "--tb=no", "--no-summary", "--report-log", str(log), "--collected", str(collected), *options]
     start = time.monotonic()
     subprocess.run(command, cwd=ROOT, env=env)
@@ -77,7 +75,7 @@ def run_lane(lane: str, *options: str) -> Verdict:
         "problems": verdict.problems,
         "counts": verdict.counts,
         "bugs": [
-            {**asdict(s.bug), "shown": s.tests, "fixed": s.fixed, "example": _example(s, runs["upstream"])}
+            {**asdict(s.bug), "shown": s.tests, "fixed": s.fixed, "example": example(s, runs["upstream"])}
             for s in verdict.shown
         ],
         "release": {"version": trees.RELEASE.version, "sha256": trees.RELEASE.sha256},
@@ -86,59 +84,22 @@ def run_lane(lane: str, *options: str) -> Verdict:
         "host": {"system": platform.system(), "machine": platform.machine(), "python": platform.python_version()},
         "packages": {name: str(Version(version(name))) for name in PACKAGES},
         "options": options,
+        "not run": (not_run := _not_run(lane, options)),
         "seconds": {name: round(s, 1) for name, s in seconds.items()},
     }
     (folder / "verdict.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / "verdict.md").write_text(markdown(verdict, runs["upstream"]), encoding="utf-8")
-    _print(verdict, runs["upstream"], seconds)
+    (folder / "verdict.md").write_text(markdown(verdict, runs["upstream"], runs["patched"]), encoding="utf-8")
+    show(verdict, runs["upstream"], seconds, not_run)
     return verdict
 
 
-def _example(shown: Shown, upstream: Run) -> str:
-    """Give one real exception from before, in a line."""
-    if not shown.tests:
-        return "not shown"
-    result = upstream.results[shown.tests[0]]
-    message = " ".join(result.message.split())
-    return f"{result.type}: {message[:100]}{'…' * (len(message) > 100)}" if message else f"{result.type}, without a message"
+def _not_run(lane: str, options: tuple[str, ...]) -> dict[str, str]:
+    """Say which lanes nobody may take for granted, and why they did not run."""
+    from harness import devices  # torch, which nothing before this needs
 
-
-def markdown(verdict: Verdict, upstream: Run) -> str:
-    """Render a verdict for README and job summaries; the same runs give the same bytes."""
-    lines = [
-        f"**The verdict {'holds' if verdict.holds else 'does not hold'}** on `{verdict.lane}`: {_counts(verdict)}.",
-        "",
-        "| bug | what 1.3.0 does | tests | upstream | patched |",
-        "|---|---|--:|:-:|:-:|",
-    ]
-    for shown in verdict.shown:
-        n, example = len(shown.tests), _example(shown, upstream).replace("|", r"\|").replace("`", "'")
-        lines.append(
-            f"| [{shown.bug.id}](tests/bugs.toml) {shown.bug.title} | `{example}` | {n} | ✗ | {'✓' if n and shown.fixed == n else '✗'} |"
-        )
-    lines += ["", *(f"- {problem}" for problem in verdict.problems)]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _counts(verdict: Verdict) -> str:
-    return ", ".join(f"{n} {kind}" for kind, n in sorted(verdict.counts.items())) or "no test"
-
-
-def _print(verdict: Verdict, upstream: Run, seconds: dict[str, float]) -> None:
-    console = Console(highlight=False)
-    table = Table("bug", "what 1.3.0 does", "tests", "upstream", "patched")
-    for shown in verdict.shown:
-        n = len(shown.tests)
-        fixed = "[green]✓" if n and shown.fixed == n else "[red]✗"
-        table.add_row(
-            f"{shown.bug.id}\n[dim]{shown.bug.title}", escape(_example(shown, upstream)), str(n), "[red]✗" if n else "?", fixed
-        )
-    console.print(table)
-    for problem in verdict.problems[:40]:
-        console.print(f"[red]•[/] {escape(problem)}", soft_wrap=True)
-    if len(verdict.problems) > 40:
-        console.print(f"  and {len(verdict.problems) - 40} more in out/{verdict.lane}/verdict.json")
-    console.print(f"{_counts(verdict)}; " + ", ".join(f"{name} {s:.0f} s" for name, s in seconds.items()))
-    console.print(
-        f"[bold {'green' if verdict.holds else 'red'}]The verdict {'holds' if verdict.holds else 'does not hold'} on {verdict.lane}."
-    )
+    reasons = {
+        name: "not asked for" if devices.usable(name) else f"needs {needs}"
+        for name, needs in devices.NEEDS.items()
+        if name != lane
+    }
+    return reasons | ({} if "--checkpoint" in options else {"real checkpoint": "no --checkpoint was given"})

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from harness.expect import refused
 from harness.speech import clips
 
 RATE = 16_000
@@ -39,7 +40,7 @@ def chat(liquid_audio, processor):
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_audio_that_is_not_mono_is_refused_with_its_shape(chat, container, shape):
     wave = CONTAINERS[container](SHAPES[shape].contiguous())
-    with pytest.raises(ValueError, match=r"expected mono audio of shape \(samples,\).*got \(.*wave\.mean\(0\)"):
+    with refused(ValueError, r"expected mono audio of shape \(samples,\).*got \(.*wave\.mean\(0\)"):
         chat.add_audio(wave, RATE)
     assert chat.audio_in_lens.tolist() == []
 
@@ -47,21 +48,21 @@ def test_audio_that_is_not_mono_is_refused_with_its_shape(chat, container, shape
 @pytest.mark.parametrize("shape", [(0,), (1, 0)], ids=["1d", "1xn"])
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_audio_without_samples_is_refused(chat, container, shape):
-    with pytest.raises(ValueError, match=r"got no samples"):
+    with refused(ValueError, r"got no samples"):
         chat.add_audio(CONTAINERS[container](torch.empty(shape)), RATE)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_audio_that_is_not_floating_point_is_refused_with_its_dtype(chat, container, dtype):
-    with pytest.raises(TypeError, match=rf"expected floating point audio in \[-1, 1\], got .*{dtype}"):
+    with refused(TypeError, rf"expected floating point audio in \[-1, 1\], got .*{dtype}"):
         chat.add_audio(CONTAINERS[container](DTYPES[dtype]), RATE)
     assert chat.audio_in_lens.tolist() == []
 
 
 @pytest.mark.parametrize("other", OTHERS)
 def test_what_is_neither_tensor_nor_array_is_refused_with_its_type(chat, other):
-    with pytest.raises(TypeError, match=rf"expected a torch tensor or NumPy array, got {type(OTHERS[other]).__name__}"):
+    with refused(TypeError, rf"expected a torch tensor or NumPy array, got {type(OTHERS[other]).__name__}"):
         chat.add_audio(OTHERS[other], RATE)
 
 
@@ -74,13 +75,13 @@ from liquid_audio import ChatState, LFM2AudioProcessor
 chat = ChatState(LFM2AudioProcessor.from_pretrained(pathlib.Path({str(checkpoint)!r}), device={str(device)!r}))
 try:
     chat.add_audio(torch.zeros(2, 16_000), 16_000)
-except ValueError as error:
-    print("refused:", error)
+except ValueError:
+    print("refused with a ValueError")
 else:
-    print("accepted as", chat.audio_in_lens.tolist(), "frames")
+    print("taken as", chat.audio_in_lens.tolist(), "frames")
 """
     done = subprocess.run([sys.executable, "-O", "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1].startswith("refused: expected mono audio")
+    assert done.stdout.splitlines()[-1] == "refused with a ValueError"
 
 
 @pytest.mark.parametrize("container", CONTAINERS)

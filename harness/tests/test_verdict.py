@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from harness import HarnessError
-from harness.lane import CATALOGUE, markdown
+from harness.lane import CATALOGUE
+from harness.report import markdown
 from harness.trees import series
 from harness.verdict import Bug, Catalogue, Reason, Result, Run, judge, read_catalogue, read_run
 
@@ -199,6 +200,17 @@ def test_every_bug_names_a_patch_of_the_series_and_every_patch_fixes_a_bug():
 
 
 def test_markdown_says_whether_it_holds_and_shows_one_exception_a_bug():
-    text = markdown(judge(run(UPSTREAM), run(PATCHED), CATALOGUED, "cpu"), run(UPSTREAM))
+    text = markdown(judge(run(UPSTREAM), run(PATCHED), CATALOGUED, "cpu"), run(UPSTREAM), run(PATCHED))
     assert text.startswith("**The verdict holds** on `cpu`: 3 fail→pass, 1 pass→pass.\n")
-    assert "| [hard-of-hearing](tests/bugs.toml) It hears nothing | `TypeError: deaf` | 2 | ✗ | ✓ |" in text
+    row = "| [hard-of-hearing](tests/bugs.toml): It hears nothing | `TypeError: deaf` | 2 | ✗ | ✓ [0001](patches/0001.patch) |"
+    assert row in text.splitlines()
+
+
+def test_the_matrix_shows_a_pass_only_where_every_case_passed():
+    form = (
+        "tests/test_transcription.py::test_any_form_of_mono_audio_gives_the_same_words[cpu-float32-numpy-float64-{}-{}]".format
+    )
+    before = {form("1d", "a-clip"): DEAF, form("1d", "b-clip"): DEAF, form("1xn", "a-clip"): PASS, form("nx1", "a-clip"): PASS}
+    after = {**dict.fromkeys(before, PASS), form("nx1", "a-clip"): Result("skipped")}
+    text = markdown(judge(run(before), run(after), CATALOGUED, "cpu"), run(before), run(after))
+    assert "| numpy float64 | ✗ → ✓ | ✓ → ✓ | ✓ → ? |" in text.splitlines()

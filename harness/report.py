@@ -1,0 +1,86 @@
+"""Say what a verdict found: in the terminal, and as Markdown."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from rich.console import Console
+from rich.markup import escape
+
+from harness.verdict import Run, Shown, Verdict
+
+
+def example(shown: Shown, upstream: Run) -> str:
+    """Give one real exception from before, in a line."""
+    if not shown.tests:
+        return "not shown"
+    result = upstream.results[shown.tests[0]]
+    message = next(iter(result.message.splitlines()), "")
+    return f"{result.type}: {message[:110]}{'…' * (len(message) > 110)}" if message else f"{result.type}, without a message"
+
+
+def _fixed(shown: Shown) -> bool:
+    return shown.fixed == len(shown.tests) > 0
+
+
+def markdown(verdict: Verdict, upstream: Run, patched: Run) -> str:
+    """Render a verdict for README and job summaries; the same results give the same bytes."""
+    lines = [
+        f"**The verdict {'holds' if verdict.holds else 'does not hold'}** on `{verdict.lane}`: {_counts(verdict)}.",
+        "",
+        *_matrix(upstream, patched),
+        "| bug | what 1.3.0 does, in its own words | tests | 1.3.0 | patched |",
+        "|---|---|--:|:-:|:-:|",
+    ]
+    for shown in verdict.shown:
+        bug, example = shown.bug, example(shown, upstream).replace("|", r"\|").replace("`", "'")
+        threads = "".join(f" [#{thread.rpartition('/')[2]}]({thread})" for thread in bug.threads)
+        fixed = f"✓ [{bug.patch[:4]}](patches/{bug.patch})" if _fixed(shown) else "✗"
+        lines.append(f"| [{bug.id}](tests/bugs.toml): {bug.title}{threads} | `{example}` | {len(shown.tests)} | ✗ | {fixed} |")
+    lines += ["", *(f"- {problem}" for problem in verdict.problems)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _matrix(upstream: Run, patched: Run) -> Iterator[str]:
+    """Draw what became of mono audio, by container, dtype and shape: a sign for 1.3.0 and one for patched."""
+    cells: dict[str, dict[str, list[str]]] = {}
+    for test in sorted(patched.results):
+        if match := re.search(r"test_any_form_of_mono_audio\w+\[[^-]+-[^-]+-([^-]+-[^-]+)-([^-]+)-", test):
+            cells.setdefault(match[1], {}).setdefault(match[2], []).append(test)
+    if not cells:
+        return
+    shapes = {"1d": "`(samples,)`", "1xn": "`(1, samples)`", "nx1": "`(samples, 1)`"}
+    yield f"| audio | {' | '.join(shapes.values())} |"
+    yield f"|---{'|:-:' * len(shapes)}|"
+    for form, row in cells.items():
+        signs = [f"{_sign(upstream, row.get(shape, []))} → {_sign(patched, row.get(shape, []))}" for shape in shapes]
+        yield f"| {form.replace('-', ' ')} | {' | '.join(signs)} |"
+    yield ""
+
+
+def _sign(run: Run, tests: list[str]) -> str:
+    """Sum up tests in a sign, which is a pass only when every one of them passed."""
+    outcomes = {run.results[test].outcome if test in run.results else "missing" for test in tests}
+    return {frozenset({"passed"}): "✓", frozenset({"failed"}): "✗"}.get(frozenset(outcomes), "?")
+
+
+def _counts(verdict: Verdict) -> str:
+    return ", ".join(f"{n} {kind}" for kind, n in sorted(verdict.counts.items())) or "no test"
+
+
+def show(verdict: Verdict, upstream: Run, seconds: Mapping[str, float], not_run: Mapping[str, str]) -> None:
+    """Print a verdict."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print()
+    for shown in verdict.shown:
+        sign = "[red]✗[/]→[green]✓[/]" if _fixed(shown) else "[red]✗→✗[/]" if shown.tests else "[red]?→?[/]"
+        console.print(f"{sign} [bold]{shown.bug.id}[/] {escape(shown.bug.title)}, {len(shown.tests)} tests")
+        console.print(f"    [dim]{escape(example(shown, upstream))}")
+    for problem in verdict.problems[:40]:
+        console.print(f"[red]•[/] {escape(problem)}")
+    if len(verdict.problems) > 40:
+        console.print(f"  and {len(verdict.problems) - 40} more in out/{verdict.lane}/verdict.json")
+    for name, reason in not_run.items():
+        console.print(f"[yellow]{name}: not run[/], {reason}")
+    console.print(f"\n{_counts(verdict)}; " + ", ".join(f"{name} {s:.0f} s" for name, s in seconds.items()))
+    holds, colour = ("holds", "green") if verdict.holds else ("does not hold", "red")
+    console.print(f"[bold {colour}]The verdict {holds} on {verdict.lane}.")
