@@ -32,10 +32,10 @@ def markdown(verdict: Verdict, upstream: Run, patched: Run) -> str:
         "|---|---|--:|:-:|:-:|",
     ]
     for shown in verdict.shown:
-        bug, example = shown.bug, example(shown, upstream).replace("|", r"\|").replace("`", "'")
+        bug, words = shown.bug, example(shown, upstream).replace("|", r"\|").replace("`", "'")
         threads = "".join(f" [#{thread.rpartition('/')[2]}]({thread})" for thread in bug.threads)
         fixed = f"✓ [{bug.patch[:4]}](patches/{bug.patch})" if _fixed(shown) else "✗"
-        lines.append(f"| [{bug.id}](tests/bugs.toml): {bug.title}{threads} | `{example}` | {len(shown.tests)} | ✗ | {fixed} |")
+        lines.append(f"| [{bug.id}](tests/bugs.toml): {bug.title}{threads} | `{words}` | {len(shown.tests)} | ✗ | {fixed} |")
     lines += ["", *(f"- {problem}" for problem in verdict.problems)]
     return "\n".join(lines).rstrip() + "\n"
 
