@@ -57,6 +57,12 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session
+def readme(session: nox.Session) -> None:
+    """Put the last verdict of the CPU lane into README.md."""
+    session.run(stack(session), "-m", "harness", "readme")
+
+
+@nox.session
 def train(session: nox.Session) -> None:
     """Train the tiny checkpoint anew, on Debian: fetches recordings and voices, and takes about an hour on 2 cores."""
     session.run(stack(session, "pinned", "train"), "fixtures/train.py", *session.posargs)

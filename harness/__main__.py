@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from harness import HarnessError
+from harness import OUT, ROOT, HarnessError
 
 
 def main() -> int:
@@ -14,6 +14,7 @@ def main() -> int:
     verdict.add_argument("--device", default="cpu", help="the lane (default: cpu)")
     verdict.add_argument("--checkpoint", help="folder of a real checkpoint (default: the tiny one)")
     commands.add_parser("series", help="check that the patches apply, re-export to the same bytes, and lint clean")
+    commands.add_parser("readme", help="put the CPU lane's last verdict into README.md")
     options = parser.parse_args()
 
     try:
@@ -27,6 +28,11 @@ def main() -> int:
                 from harness.series import check
 
                 check()
+                return 0
+            case "readme":
+                from harness.report import update_readme
+
+                update_readme(ROOT / "README.md", OUT / "cpu" / "verdict.md")
                 return 0
     except HarnessError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -68,6 +68,7 @@ def run_lane(lane: str, *options: str) -> Verdict:
         runs[tree.name], seconds[tree.name] = run_suite(tree.name, lane, *options)
 
     verdict = judge(runs["upstream"], runs["patched"], catalogue, lane)
+    not_run = _not_run(lane, options)
     folder = OUT / lane
     record = {
         "holds": verdict.holds,
@@ -84,11 +85,11 @@ def run_lane(lane: str, *options: str) -> Verdict:
         "host": {"system": platform.system(), "machine": platform.machine(), "python": platform.python_version()},
         "packages": {name: str(Version(version(name))) for name in PACKAGES},
         "options": options,
-        "not run": (not_run := _not_run(lane, options)),
+        "not run": not_run,
         "seconds": {name: round(s, 1) for name, s in seconds.items()},
     }
     (folder / "verdict.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / "verdict.md").write_text(markdown(verdict, runs["upstream"], runs["patched"]), encoding="utf-8")
+    (folder / "verdict.md").write_text(markdown(verdict, runs["upstream"], runs["patched"], not_run), encoding="utf-8")
     show(verdict, runs["upstream"], seconds, not_run)
     return verdict
 

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
+from harness import HarnessError
 from harness.verdict import Run, Shown, Verdict
 
 
@@ -22,7 +24,7 @@ def _fixed(shown: Shown) -> bool:
     return shown.fixed == len(shown.tests) > 0
 
 
-def markdown(verdict: Verdict, upstream: Run, patched: Run) -> str:
+def markdown(verdict: Verdict, upstream: Run, patched: Run, not_run: Mapping[str, str]) -> str:
     """Render a verdict for README and job summaries; the same results give the same bytes."""
     lines = [
         f"**The verdict {'holds' if verdict.holds else 'does not hold'}** on `{verdict.lane}`: {_counts(verdict)}.",
@@ -35,8 +37,11 @@ def markdown(verdict: Verdict, upstream: Run, patched: Run) -> str:
         bug, words = shown.bug, example(shown, upstream).replace("|", r"\|").replace("`", "'")
         threads = "".join(f" [#{thread.rpartition('/')[2]}]({thread})" for thread in bug.threads)
         fixed = f"✓ [{bug.patch[:4]}](patches/{bug.patch})" if _fixed(shown) else "✗"
-        lines.append(f"| [{bug.id}](tests/bugs.toml): {bug.title}{threads} | `{words}` | {len(shown.tests)} | ✗ | {fixed} |")
+        lines.append(
+            f"| [{bug.id}](tests/bugs.toml): {bug.title}{threads} | `{words}` | {len(shown.tests)} | {'✗' if shown.tests else '?'} | {fixed} |"
+        )
     lines += ["", *(f"- {problem}" for problem in verdict.problems)]
+    lines += [f"Not run: {'; '.join(f'{name} ({reason})' for name, reason in not_run.items())}."] if not_run else []
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -84,3 +89,20 @@ def show(verdict: Verdict, upstream: Run, seconds: Mapping[str, float], not_run:
     console.print(f"\n{_counts(verdict)}; " + ", ".join(f"{name} {s:.0f} s" for name, s in seconds.items()))
     holds, colour = ("holds", "green") if verdict.holds else ("does not hold", "red")
     console.print(f"[bold {colour}]The verdict {holds} on {verdict.lane}.")
+
+
+def update_readme(readme: Path, verdict: Path) -> None:
+    """Put a verdict, as Markdown, between the marks that README has for it.
+
+    Raises:
+        HarnessError: there are no such marks, or no verdict
+    """
+    if not verdict.is_file():
+        raise HarnessError("there is no verdict yet: run `nox -s verdict` first")
+    before, mark, rest = readme.read_text(encoding="utf-8").partition("<!-- verdict")
+    opening, end_of_mark, rest = rest.partition("-->\n")
+    _, closing, after = rest.partition("<!-- /verdict -->")
+    if not closing:
+        raise HarnessError(f"{readme.name} has no place for the verdict between <!-- verdict --> and <!-- /verdict -->")
+    text = f"{before}{mark}{opening}{end_of_mark}{verdict.read_text(encoding='utf-8')}{closing}{after}"
+    readme.write_text(text, encoding="utf-8")

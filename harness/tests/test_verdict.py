@@ -7,7 +7,7 @@ import pytest
 
 from harness import HarnessError
 from harness.lane import CATALOGUE
-from harness.report import markdown
+from harness.report import markdown, update_readme
 from harness.trees import series
 from harness.verdict import Bug, Catalogue, Reason, Result, Run, judge, read_catalogue, read_run
 
@@ -200,10 +200,13 @@ def test_every_bug_names_a_patch_of_the_series_and_every_patch_fixes_a_bug():
 
 
 def test_markdown_says_whether_it_holds_and_shows_one_exception_a_bug():
-    text = markdown(judge(run(UPSTREAM), run(PATCHED), CATALOGUED, "cpu"), run(UPSTREAM), run(PATCHED))
+    text = markdown(
+        judge(run(UPSTREAM), run(PATCHED), CATALOGUED, "cpu"), run(UPSTREAM), run(PATCHED), {"tpu": "there is none"}
+    )
     assert text.startswith("**The verdict holds** on `cpu`: 3 fail→pass, 1 pass→pass.\n")
     row = "| [hard-of-hearing](tests/bugs.toml): It hears nothing | `TypeError: deaf` | 2 | ✗ | ✓ [0001](patches/0001.patch) |"
     assert row in text.splitlines()
+    assert text.endswith("\nNot run: tpu (there is none).\n")
 
 
 def test_the_matrix_shows_a_pass_only_where_every_case_passed():
@@ -212,5 +215,19 @@ def test_the_matrix_shows_a_pass_only_where_every_case_passed():
     )
     before = {form("1d", "a-clip"): DEAF, form("1d", "b-clip"): DEAF, form("1xn", "a-clip"): PASS, form("nx1", "a-clip"): PASS}
     after = {**dict.fromkeys(before, PASS), form("nx1", "a-clip"): Result("skipped")}
-    text = markdown(judge(run(before), run(after), CATALOGUED, "cpu"), run(before), run(after))
+    text = markdown(judge(run(before), run(after), CATALOGUED, "cpu"), run(before), run(after), {})
     assert "| numpy float64 | ✗ → ✓ | ✓ → ✓ | ✓ → ? |" in text.splitlines()
+
+
+def test_readme_takes_the_last_verdict_and_keeps_the_rest(tmp_path):
+    readme, verdict = tmp_path / "README.md", tmp_path / "verdict.md"
+    readme.write_text("# Title\n<!-- verdict: by nox -->\nold\n<!-- /verdict -->\nend\n")
+    with pytest.raises(HarnessError, match="there is no verdict yet"):
+        update_readme(readme, verdict)
+    verdict.write_text("new\n")
+    update_readme(readme, verdict)
+    assert readme.read_text() == "# Title\n<!-- verdict: by nox -->\nnew\n<!-- /verdict -->\nend\n"
+    readme.write_text("# Title\n")
+    with pytest.raises(HarnessError, match="has no place for the verdict"):
+        update_readme(readme, verdict)
+    assert readme.read_text() == "# Title\n"
