@@ -12,7 +12,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from harness import OUT, ROOT, HarnessError, trees
+from harness import OUT, ROOT, HarnessError, devices, trees
 from harness.report import example, markdown, show
 from harness.verdict import Run, Verdict, judge, read_catalogue, read_run
 
@@ -56,8 +56,9 @@ def run_lane(lane: str, *options: str) -> Verdict:
     """Run the suite on both trees, print the verdict, and write it to `out/<lane>/`.
 
     Raises:
-        HarnessError: the trees cannot be built, or are the same
+        HarnessError: this host cannot compute on the device, or the trees cannot be built or are the same
     """
+    devices.require(lane)
     upstream, patched = trees.resolve("upstream"), trees.resolve("patched")
     if upstream.digest == patched.digest:
         raise HarnessError("upstream and patched are the same tree: the series changes nothing")
@@ -96,8 +97,6 @@ def run_lane(lane: str, *options: str) -> Verdict:
 
 def _not_run(lane: str, options: tuple[str, ...]) -> dict[str, str]:
     """Say which lanes nobody may take for granted, and why they did not run."""
-    from harness import devices  # torch, which nothing before this needs
-
     reasons = {
         name: "not asked for" if devices.usable(name) else f"needs {needs}"
         for name, needs in devices.NEEDS.items()

@@ -1,11 +1,14 @@
 """A verdict holds for one reason, and fails for every other: each hole that a comparison can have is shut here."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 
-from harness import HarnessError
+from harness import HarnessError, lane, trees
 from harness.lane import CATALOGUE
 from harness.report import markdown, update_readme
 from harness.trees import series
@@ -35,10 +38,10 @@ def run(results, **changes):
     return replace(Run(results, frozenset(results)), **changes)
 
 
-def problems(upstream=UPSTREAM, patched=PATCHED, catalogue=CATALOGUED, lane="cpu"):
+def problems(upstream=UPSTREAM, patched=PATCHED, catalogue=CATALOGUED, name="cpu"):
     """Judge two runs, given as such or by their results."""
     runs = [given if isinstance(given, Run) else run(given) for given in (upstream, patched)]
-    verdict = judge(*runs, catalogue, lane)
+    verdict = judge(*runs, catalogue, name)
     assert verdict.holds == (not verdict.problems)
     return "\n".join(verdict.problems)
 
@@ -131,8 +134,19 @@ def test_different_bits_on_the_two_trees_are_reported():
     assert "passes on both trees, with different bits" in problems({**UPSTREAM, NOSE: one}, {**PATCHED, NOSE: other})
 
 
+def test_trees_that_are_the_same_are_refused_before_anything_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(trees, "resolve", lambda name: trees.Tree(name, tmp_path, "the same digest"))
+    with pytest.raises(HarnessError, match="upstream and patched are the same tree"):
+        lane.run_lane("cpu")
+
+
+def test_a_device_that_this_host_lacks_is_refused_before_anything_runs():
+    with pytest.raises(HarnessError, match=r"--device meta: this .* host cannot compute on it"):
+        lane.run_lane("meta")
+
+
 def test_a_lane_without_bugs_proves_nothing():
-    assert "no bug for the lane tpu" in problems(upstream=PATCHED, lane="tpu")
+    assert "no bug for the lane tpu" in problems(upstream=PATCHED, name="tpu")
 
 
 def _log(path, *reports, exitstatus=0):
@@ -177,6 +191,27 @@ def test_a_failure_keeps_its_exception_and_stays_a_failure(tmp_path, collected):
 @pytest.mark.parametrize("when", ["setup", "teardown", "???"])
 def test_a_crashed_worker_and_a_broken_fixture_are_errors(tmp_path, collected, when):
     assert read_run(_log(tmp_path / "log", _phase(when, "failed")), collected).results[NOSE].outcome == "error"
+
+
+def test_a_worker_that_really_crashes_is_an_error_and_costs_no_other_result(tmp_path):
+    (tmp_path / "test_crash.py").write_text("import os\ndef test_dies(): os._exit(1)\ndef test_lives(): pass\n")
+    log, ids = tmp_path / "log", ["test_crash.py::test_dies", "test_crash.py::test_lives"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-n",
+        "1",
+        "-c",
+        os.devnull,
+        "--rootdir",
+        str(tmp_path),
+        "--report-log",
+        str(log),
+    ]
+    subprocess.run([*command, str(tmp_path)], cwd=tmp_path, capture_output=True)
+    (tmp_path / "ids").write_text(json.dumps(ids))
+    assert [read_run(log, tmp_path / "ids").results[id].outcome for id in ids] == ["error", "passed"]
 
 
 @pytest.mark.parametrize("exitstatus", [None, 2, 3, 4, 5])
