@@ -64,5 +64,18 @@ def readme(session: nox.Session) -> None:
 
 @nox.session
 def train(session: nox.Session) -> None:
-    """Train the tiny checkpoint anew, on Debian: fetches recordings and voices, and takes about an hour on 2 cores."""
-    session.run(stack(session, "pinned", "train"), "fixtures/train.py", *session.posargs)
+    """Train the tiny checkpoint anew, on Debian: fetches recordings and voices, and takes the better part of an hour."""
+    _with_upstream(session, "fixtures/train.py")
+
+
+@nox.session
+def clips(session: nox.Session) -> None:
+    """Make the spoken clips and their manifest anew, on Debian."""
+    _with_upstream(session, "fixtures/make_clips.py")
+
+
+def _with_upstream(session: nox.Session, script: str) -> None:
+    """Run a script of fixtures/, which imports the published package from its tree."""
+    python = stack(session, "pinned", "train")
+    tree = session.run(python, "-m", "harness", "tree", "upstream", silent=True)
+    session.run(python, script, *session.posargs, env={"PYTHONPATH": str(tree).strip()})

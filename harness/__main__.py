@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from harness import OUT, ROOT, HarnessError
+from harness.trees import resolve
 
 
 def main() -> int:
@@ -13,6 +14,8 @@ def main() -> int:
     verdict = commands.add_parser("verdict", help="run the suite on both trees and compare")
     verdict.add_argument("--device", default="cpu", help="the lane (default: cpu)")
     verdict.add_argument("--checkpoint", help="folder of a real checkpoint (default: the tiny one)")
+    tree = commands.add_parser("tree", help="build a tree and print its folder, for PYTHONPATH")
+    tree.add_argument("name", help="upstream or patched")
     commands.add_parser("series", help="check that the patches apply, re-export to the same bytes, and lint clean")
     commands.add_parser("readme", help="put the CPU lane's last verdict into README.md")
     options = parser.parse_args()
@@ -24,6 +27,9 @@ def main() -> int:
 
                 extra = ["--checkpoint", options.checkpoint] if options.checkpoint else []
                 return 0 if run_lane(options.device, *extra).holds else 1
+            case "tree":
+                print(resolve(options.name).path)
+                return 0
             case "series":
                 from harness.series import check
 

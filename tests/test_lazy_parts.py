@@ -15,6 +15,10 @@ SAMPLES = 4 * 1920
 no_values = pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter:UserWarning")
 
 
+class ArrivedError(Exception):
+    """Codes came to the audio detokenizer; it says on which device."""
+
+
 @pytest.fixture
 def fresh(liquid_audio, checkpoint):
     """A processor of the test's own, which it may move."""
@@ -41,6 +45,16 @@ def test_the_audio_detokenizer_is_built_on_the_processors_device(processor, devi
 @no_values
 def test_the_audio_detokenizer_is_built_where_its_processor_was_moved(fresh):
     assert devices_of(fresh.to("meta").audio_detokenizer) == {"meta"}
+
+
+@no_values
+def test_decode_hands_codes_to_the_audio_detokenizer_on_its_device(fresh):
+    def arrive(module, arguments):
+        raise ArrivedError(arguments[0].device.type)  # a device without values decodes nothing
+
+    fresh.to("meta").audio_detokenizer.register_forward_pre_hook(arrive)
+    with pytest.raises(ArrivedError, match=r"^meta$"):
+        fresh.decode(CODES)
 
 
 def test_a_loaded_audio_detokenizer_follows_its_processor(fresh):
