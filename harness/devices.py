@@ -33,9 +33,11 @@ def require(name: str) -> torch.device:
 
 
 def preferred() -> torch.device:
-    """Return the device that "auto" means: cuda, then mps, then what else torch reports as available, then cpu."""
+    """Return the device that "auto" comes to: cuda, mps, or what else torch reports, the first if it computes, else cpu."""
     if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+        first = torch.device("cuda")
+    elif torch.backends.mps.is_available():
+        first = torch.device("mps")
+    else:
+        first = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    return first if usable(str(first)) else torch.device("cpu")
