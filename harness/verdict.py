@@ -198,6 +198,8 @@ def judge(upstream: Run, patched: Run, catalogue: Catalogue, lane: str) -> Verdi
     bugs = [bug for bug in catalogue.bugs if lane in bug.lanes]
     tests = sorted(upstream.collected | patched.collected | upstream.results.keys() | patched.results.keys())
     problems = [*_incomplete("upstream", upstream, catalogue), *_incomplete("patched", patched, catalogue)]
+    if not (upstream.results and patched.results):
+        return Verdict(lane, {}, (), tuple(problems))
     if not bugs:
         problems.append(f"the catalogue has no bug for the lane {lane}: nothing would be proved")
     problems += [f"{test}: collected on one tree only" for test in sorted(upstream.collected ^ patched.collected)]

@@ -71,7 +71,7 @@ def test_a_skip_needs_a_listed_reason():
 
 @pytest.mark.parametrize("side", ["upstream", "patched"])
 def test_an_empty_run_is_no_evidence(side):
-    assert f"{side}: no test ran" in problems(**{side: Run({}, frozenset())})
+    assert problems(**{side: Run({}, frozenset())}) == f"{side}: no test ran"
 
 
 @pytest.mark.parametrize("side", ["upstream", "patched"])
