@@ -30,7 +30,7 @@ def markdown(verdict: Verdict, upstream: Run, patched: Run, not_run: Mapping[str
         f"**The verdict {'holds' if verdict.holds else 'does not hold'}** on `{verdict.lane}`: {_counts(verdict)}.",
         "",
         *_matrix(upstream, patched),
-        "| bug | what 1.3.0 does, in its own words | tests | 1.3.0 | patched |",
+        "| bug | what 1.3.0 gives | tests | 1.3.0 | patched |",
         "|---|---|--:|:-:|:-:|",
     ]
     for shown in verdict.shown:
@@ -77,8 +77,9 @@ def show(verdict: Verdict, upstream: Run, seconds: Mapping[str, float], not_run:
     console = Console(highlight=False, soft_wrap=True)
     console.print()
     for shown in verdict.shown:
+        n = len(shown.tests)
         sign = "[red]✗[/]→[green]✓[/]" if _fixed(shown) else "[red]✗→✗[/]" if shown.tests else "[red]?→?[/]"
-        console.print(f"{sign} [bold]{shown.bug.id}[/] {escape(shown.bug.title)}, {len(shown.tests)} tests")
+        console.print(f"{sign} [bold]{shown.bug.id}[/] {escape(shown.bug.title)}, {n} test{'s' * (n != 1)}")
         console.print(f"    [dim]{escape(example(shown, upstream))}")
     for problem in verdict.problems[:40]:
         console.print(f"[red]•[/] {escape(problem)}")
