@@ -38,6 +38,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[DEVICE] = devices.require(config.getoption("device"))
     except HarnessError as error:
         raise pytest.UsageError(str(error)) from None
+    checkpoint = config.getoption("checkpoint")
+    if checkpoint and not (checkpoint / "config.json").is_file():
+        raise pytest.UsageError(f"--checkpoint {checkpoint}: expected the folder of a checkpoint, with its config.json")
     sys.path.insert(0, str(tree.path))
     # One thread: the workers fill the cores, and the order of additions is the same in both runs.
     torch.set_num_threads(1)

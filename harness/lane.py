@@ -8,9 +8,6 @@ import sys
 import time
 from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import Path
-
-from packaging.version import Version
 
 from harness import OUT, ROOT, HarnessError, devices, trees
 from harness.report import example, markdown, show
@@ -20,22 +17,20 @@ CATALOGUE = ROOT / "tests" / "bugs.toml"
 PACKAGES = ("torch", "torchaudio", "transformers", "safetensors", "numpy")
 
 
-def run_suite(tree: str, lane: str, *options: str, out: Path = OUT) -> tuple[Run, float]:
-    """Run the suite on one tree, as anybody would by hand.
+def run_suite(tree: str, lane: str, *options: str) -> tuple[Run, float]:
+    """Run the suite on one tree, as anybody would by hand; its log goes to `out/<lane>/<tree>.jsonl`.
 
     Args:
-        tree: what `--tree` takes
+        tree: "upstream" or "patched"
         lane: a device
         options: further ones for pytest
-        out: where `<lane>/<tree>.jsonl` goes
 
     Returns:
         the run, and how long it took in seconds
     """
-    folder = out / lane
+    folder = OUT / lane
     folder.mkdir(parents=True, exist_ok=True)
-    name = tree if tree in ("upstream", "patched") else "tree"
-    log, collected = folder / f"{name}.jsonl", folder / f"{name}.collected.json"
+    log, collected = folder / f"{tree}.jsonl", folder / f"{tree}.collected.json"
     for stale in (log, collected):
         stale.unlink(missing_ok=True)
     # The lane says which device computes, so the cpu lane hides GPUs: they would change what "auto" finds.
@@ -84,7 +79,7 @@ def run_lane(lane: str, *options: str) -> Verdict:
         "trees": {"upstream": upstream.digest, "patched": patched.digest},
         "series": [patch.name for patch in trees.series()],
         "host": {"system": platform.system(), "machine": platform.machine(), "python": platform.python_version()},
-        "packages": {name: str(Version(version(name))) for name in PACKAGES},
+        "packages": {name: version(name) for name in PACKAGES},
         "options": options,
         "not run": not_run,
         "seconds": {name: round(s, 1) for name, s in seconds.items()},

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -119,10 +118,3 @@ def digest(*tensors: torch.Tensor) -> str:
     for tensor in tensors:
         total.update(tensor.cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return total.hexdigest()
-
-
-def lazy_weights(folder: Path) -> bool:
-    """Say whether a checkpoint has both the audio detokenizer and Mimi."""
-    from harness.checkpoint import MIMI
-
-    return (folder / "audio_detokenizer").is_dir() and (folder / MIMI).is_file()
