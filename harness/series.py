@@ -24,7 +24,7 @@ def check(patches: Path = PATCHES) -> None:
     Raises:
         HarnessError: a patch that upstream could not take as it is
     """
-    with _checkout() as repository:
+    with checkout() as repository:
         before = _lint(repository)
         for patch in trees.series(patches):
             print(f"checking {patch.name}", file=sys.stderr)
@@ -39,7 +39,7 @@ def check(patches: Path = PATCHES) -> None:
 
 
 @contextmanager
-def _checkout() -> Iterator[Path]:
+def checkout() -> Iterator[Path]:
     """Yield a git repository that holds the release under `src/`, as upstream's does."""
     with tempfile.TemporaryDirectory() as folder:
         repository = Path(folder)

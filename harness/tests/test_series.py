@@ -6,20 +6,15 @@ import subprocess
 import pytest
 
 from harness import PATCHES, HarnessError
-from harness.series import am, check_export, git
+from harness.series import am, check_export, checkout
 from harness.trees import resolve, series
 
 
 @pytest.fixture
-def repository(tmp_path):
+def repository():
     """A git repository that holds the release under src/."""
-    repository = tmp_path / "repository"
-    shutil.copytree(resolve("upstream").path / "liquid_audio", repository / "src" / "liquid_audio")
-    git(repository, "init", "--quiet")
-    git(repository, "add", "--all")
-    git(repository, "commit", "--quiet", "--message", "release")
-    git(repository, "tag", "release")
-    return repository
+    with checkout() as repository:
+        yield repository
 
 
 def test_the_series_applies_with_git_am_and_exports_to_the_same_bytes(repository):
@@ -47,10 +42,10 @@ def test_a_patch_that_was_edited_by_hand_is_not_what_git_exports(repository, tmp
 
 
 def test_a_patch_that_does_not_apply_is_named(repository):
-    second = series()[-1]
-    am(repository, second)
-    with pytest.raises(HarnessError, match=f"^{second.name} does not apply with git am"):
-        am(repository, second)
+    last = series()[-1]
+    am(repository, last)
+    with pytest.raises(HarnessError, match=f"^{last.name} does not apply with git am"):
+        am(repository, last)
 
 
 def test_the_trees_are_what_git_am_makes(repository):
