@@ -59,6 +59,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("device", [str(metafunc.config.stash[DEVICE])], indirect=True, scope="session")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes two devices that compute where the CPU is the one under test."""
+    if config.stash[DEVICE].type == "cpu":
+        left_out = [item for item in items if item.get_closest_marker("accelerator")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     if not hasattr(session.config, "workerinput") and session.items:
         _write_collected(session.config, [item.nodeid for item in session.items])
@@ -108,6 +116,12 @@ def device(request: pytest.FixtureRequest) -> torch.device:
 
 
 @pytest.fixture(scope="session")
+def elsewhere(device: torch.device) -> torch.device:
+    """A device to move to from the CPU: the one under test, or torch's meta device, which holds shapes and no values."""
+    return torch.device("meta") if device.type == "cpu" else device
+
+
+@pytest.fixture(scope="session")
 def checkpoint(pytestconfig: pytest.Config, liquid_audio: Any) -> Path:
     """Folder of the checkpoint under test."""
     return pytestconfig.getoption("checkpoint") or complete()
@@ -117,6 +131,12 @@ def checkpoint(pytestconfig: pytest.Config, liquid_audio: Any) -> Path:
 def processor(liquid_audio: Any, checkpoint: Path, device: torch.device) -> Any:
     """The processor that most tests share, on a device named explicitly; nothing may move it."""
     return liquid_audio.LFM2AudioProcessor.from_pretrained(checkpoint, device=device).eval()
+
+
+@pytest.fixture
+def fresh(liquid_audio: Any, checkpoint: Path) -> Any:
+    """A processor of the test's own, on the CPU, which it may move."""
+    return liquid_audio.LFM2AudioProcessor.from_pretrained(checkpoint, device="cpu").eval()
 
 
 @pytest.fixture(scope="session")

@@ -4,20 +4,30 @@ import sys
 
 import torch
 
-from harness import HarnessError
+from harness import CACHE, HarnessError, sim
 
 # Devices that a lane can be asked for, with what to say where there is no such thing.
 NEEDS = {"cuda": "an NVIDIA or AMD GPU with its driver", "mps": "macOS on Apple silicon"}
 
 
-def usable(name: str) -> bool:
-    """Say whether a device allocates, multiplies and agrees with the CPU."""
+def lacks(name: str) -> str | None:
+    """Say what this host lacks to compute on a device: None if it allocates, multiplies and agrees with the CPU."""
     try:
+        if name == "sim":
+            sim.load(CACHE / "sim", strict=True)
         left = torch.arange(64.0).reshape(8, 8)
         found = (left.to(name) @ left.to(name)).cpu()
-    except (AssertionError, NotImplementedError, RuntimeError):
-        return False
-    return torch.allclose(found, left @ left)
+        if torch.allclose(found, left @ left):
+            return None
+    except (AssertionError, NotImplementedError, RuntimeError) as error:
+        if name == "sim":
+            return str(error)
+    return f"needs {NEEDS.get(name.split(':')[0], 'a device that torch knows')}"
+
+
+def usable(name: str) -> bool:
+    """Say whether this host computes on a device."""
+    return lacks(name) is None
 
 
 def require(name: str) -> torch.device:
@@ -26,9 +36,8 @@ def require(name: str) -> torch.device:
     Raises:
         HarnessError: this host cannot compute on it
     """
-    if not usable(name):
-        needs = NEEDS.get(name.split(":")[0], "a device that torch knows")
-        raise HarnessError(f"--device {name}: this {sys.platform} host cannot compute on it, which needs {needs}")
+    if reason := lacks(name):
+        raise HarnessError(f"--device {name}: this {sys.platform} host cannot compute on it: {reason}")
     return torch.device(name)
 
 

@@ -14,6 +14,7 @@ from harness.report import example, markdown, show
 from harness.verdict import Run, Verdict, judge, read_catalogue, read_run
 
 CATALOGUE = ROOT / "tests" / "bugs.toml"
+DEFAULT = ("cpu", "sim")
 PACKAGES = ("torch", "torchaudio", "transformers", "safetensors", "numpy")
 
 
@@ -33,12 +34,11 @@ def run_suite(tree: str, lane: str, *options: str) -> tuple[Run, float]:
     log, collected = folder / f"{tree}.jsonl", folder / f"{tree}.collected.json"
     for stale in (log, collected):
         stale.unlink(missing_ok=True)
-    # The lane says which device computes, so the cpu lane hides GPUs: they would change what "auto" finds.
+    # The lane says which device computes, so those of the CPU hide GPUs: they would change what "auto" finds.
     env = {
         **os.environ,
-        "PYTHONDONTWRITEBYTECODE": "1",
         "HF_HUB_OFFLINE": "1",
-        **({"CUDA_VISIBLE_DEVICES": ""} if lane == "cpu" else {}),
+        **({"CUDA_VISIBLE_DEVICES": ""} if lane in DEFAULT else {}),
     }
     command = [sys.executable, "-m", "pytest", "tests", "--tree", tree, "--device", lane, "--numprocesses", "logical"]
     command += ["--quiet", "--tb=no", "--no-summary", "--report-log", str(log), "--collected", str(collected), *options]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import pickle
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -102,6 +103,15 @@ def transcribe(
     chat.new_turn("assistant")
     tokens = torch.cat([t for t in model.generate_sequential(**chat, max_new_tokens=512) if t.numel() == 1]).cpu()
     return Transcription(processor.text.decode(tokens, skip_special_tokens=True).strip(), tokens, chat.audio_in.cpu())
+
+
+def mel_digest(processor: Any, clip: Clip) -> str:
+    """Hash the mel that a processor, or a pickled one, makes of a clip in a new chat."""
+    from liquid_audio import ChatState
+
+    chat = ChatState(pickle.loads(processor) if isinstance(processor, bytes) else processor, dtype=torch.float32)
+    chat.add_audio(clip.mono(), clip.sampling_rate)
+    return digest(chat.audio_in)
 
 
 def normalise(text: str) -> str:

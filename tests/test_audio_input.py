@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from harness import ROOT
 from harness.expect import refused
 from harness.speech import clips, digest
 
@@ -78,9 +79,11 @@ def test_what_is_neither_tensor_nor_array_is_refused_with_its_type(chat, other):
 def test_stereo_is_refused_under_python_O(liquid_audio, checkpoint, device):
     program = f"""
 import sys
-sys.path.insert(0, {str(Path(liquid_audio.__file__).parent.parent)!r})
+sys.path[:0] = [{str(Path(liquid_audio.__file__).parent.parent)!r}, {str(ROOT)!r}]
 import pathlib, torch
+from harness import devices
 from liquid_audio import ChatState, LFM2AudioProcessor
+devices.require({str(device)!r})
 chat = ChatState(LFM2AudioProcessor.from_pretrained(pathlib.Path({str(checkpoint)!r}), device={str(device)!r}))
 try:
     chat.add_audio(torch.zeros(2, 16_000), 16_000)

@@ -1,7 +1,7 @@
-"""The audio detokenizer and Mimi, built when first used, are where their processor is.
+"""The audio detokenizer and Mimi, built when first used, are where their processor is and give the CPU's waveform.
 
-torch's meta device holds shapes and no values. Every host has it, and safetensors cannot address it: a second device
-on which to see that parts are built and moved.
+Where the CPU is under test, torch's meta device is the second one: it holds shapes and no values, and safetensors cannot
+address it. That is enough to see that parts are built and moved.
 """
 
 import pytest
@@ -19,23 +19,27 @@ class ArrivedError(Exception):
     """Codes came to the audio detokenizer; it says on which device."""
 
 
-@pytest.fixture
-def fresh(liquid_audio, checkpoint):
-    """A processor of the test's own, which it may move."""
-    return liquid_audio.LFM2AudioProcessor.from_pretrained(checkpoint, device="cpu")
-
-
 def devices_of(module):
     """Return the device types of everything that a module holds."""
     return {tensor.device.type for tensor in [*module.parameters(), *module.buffers()]}
 
 
-def test_decode_gives_a_waveform_on_the_processors_device(processor, device):
-    wave = processor.decode(CODES.to(device))
+@pytest.mark.parametrize("codes_on", ["cpu", "device"])
+def test_decode_gives_a_waveform_on_the_processors_device(processor, device, codes_on):
+    wave = processor.decode(CODES.to(device if codes_on == "device" else "cpu"))
     assert wave.shape == (1, SAMPLES)
     assert wave.device.type == device.type
     assert wave.isfinite().all()
     assert wave.abs().max() > 0
+
+
+def test_decode_gives_the_waveform_of_the_cpu(processor, fresh):
+    torch.testing.assert_close(processor.decode(CODES).cpu(), fresh.decode(CODES), rtol=1e-3, atol=1e-4)
+
+
+def test_decode_gives_the_waveform_of_the_cpu_after_a_move(fresh, device):
+    expected = fresh.decode(CODES)
+    torch.testing.assert_close(fresh.to(device).decode(CODES).cpu(), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_the_audio_detokenizer_is_built_on_the_processors_device(processor, device):
@@ -43,24 +47,24 @@ def test_the_audio_detokenizer_is_built_on_the_processors_device(processor, devi
 
 
 @no_values
-def test_the_audio_detokenizer_is_built_where_its_processor_was_moved(fresh):
-    assert devices_of(fresh.to("meta").audio_detokenizer) == {"meta"}
+def test_the_audio_detokenizer_is_built_where_its_processor_was_moved(fresh, elsewhere):
+    assert devices_of(fresh.to(elsewhere).audio_detokenizer) == {elsewhere.type}
 
 
 @no_values
-def test_decode_hands_codes_to_the_audio_detokenizer_on_its_device(fresh):
+def test_decode_hands_codes_to_the_audio_detokenizer_on_its_device(fresh, elsewhere):
     def arrive(module, arguments):
         raise ArrivedError(arguments[0].device.type)  # a device without values decodes nothing
 
-    fresh.to("meta").audio_detokenizer.register_forward_pre_hook(arrive)
-    with pytest.raises(ArrivedError, match=r"^meta$"):
+    fresh.to(elsewhere).audio_detokenizer.register_forward_pre_hook(arrive)
+    with pytest.raises(ArrivedError, match=f"^{elsewhere.type}$"):
         fresh.decode(CODES)
 
 
-def test_a_loaded_audio_detokenizer_follows_its_processor(fresh):
+def test_a_loaded_audio_detokenizer_follows_its_processor(fresh, elsewhere):
     assert devices_of(fresh.audio_detokenizer) == {"cpu"}
-    fresh.to("meta")
-    assert devices_of(fresh.audio_detokenizer) == {"meta"}
+    fresh.to(elsewhere)
+    assert devices_of(fresh.audio_detokenizer) == {elsewhere.type}
 
 
 def test_mimi_decodes_on_the_processors_device(processor, device, record_property):
@@ -72,15 +76,23 @@ def test_mimi_decodes_on_the_processors_device(processor, device, record_propert
     assert wave.isfinite().all()
 
 
+def test_mimi_gives_the_waveform_of_the_cpu_after_a_move(fresh, device):
+    with torch.no_grad():
+        expected = fresh.mimi.decode(CODES)
+        wave = fresh.to(device).mimi.decode(CODES.to(device))
+    assert wave.device.type == device.type
+    torch.testing.assert_close(wave.cpu(), expected, rtol=1e-3, atol=1e-4)
+
+
 @no_values
-def test_mimi_loads_on_a_device_that_safetensors_cannot_address(fresh):
-    assert devices_of(fresh.to("meta").mimi) == {"meta"}
+def test_mimi_loads_on_a_device_that_safetensors_cannot_address(fresh, elsewhere):
+    assert devices_of(fresh.to(elsewhere).mimi) == {elsewhere.type}
 
 
-def test_a_loaded_mimi_follows_its_processor(fresh):
+def test_a_loaded_mimi_follows_its_processor(fresh, elsewhere):
     assert devices_of(fresh.mimi) == {"cpu"}
-    fresh.to("meta")
-    assert devices_of(fresh.mimi) == {"meta"}
+    fresh.to(elsewhere)
+    assert devices_of(fresh.mimi) == {elsewhere.type}
 
 
 def test_a_change_of_dtype_leaves_device_and_lazy_parts_alone(fresh):

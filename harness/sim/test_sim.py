@@ -1,0 +1,234 @@
+"""The stand-in accelerator is a device of its own: it computes, it does not mix, and it refuses what it lacks by name."""
+
+import copy
+import io
+import pickle
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from harness import CACHE, ROOT, sim
+
+MIXED = "Expected all tensors to be on the same device, but found at least two devices, sim:0 and cpu!"
+ROWS = torch.arange(6.0).reshape(2, 3)
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+@pytest.fixture(autouse=True)
+def accelerator():
+    """The device, which takes every dtype unless a test says otherwise."""
+    return sim.load(CACHE / "sim")
+
+
+@pytest.fixture
+def rows(accelerator):
+    return ROWS.to(accelerator)
+
+
+def test_torch_reports_it_as_the_accelerator(accelerator):
+    assert torch.accelerator.current_accelerator(check_available=True) == torch.device("sim")
+    assert torch.accelerator.device_count() == 1
+    torch.accelerator.synchronize()
+    assert str(torch.empty(0, device="sim").device) == "sim:0"
+
+
+def test_there_is_one_of_it():
+    with pytest.raises(RuntimeError, match="there is one sim device, got sim:1"):
+        ROWS.to("sim:1")
+
+
+@pytest.mark.parametrize("non_blocking", [False, True], ids=["blocking", "non-blocking"])
+@pytest.mark.parametrize(
+    "dtype", [torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.bool, torch.complex64], ids=str
+)
+def test_a_transfer_keeps_the_values(accelerator, dtype, non_blocking):
+    there = ROWS.to(dtype).pin_memory().to(accelerator, non_blocking=non_blocking)
+    assert there.device == accelerator
+    assert_close(there.to("cpu", non_blocking=non_blocking), ROWS.to(dtype), rtol=0, atol=0)
+
+
+def test_a_transfer_copies(rows):
+    back = rows.cpu()
+    rows.zero_()
+    assert back.equal(ROWS)
+
+
+def test_numpy_does_not_see_it(rows):
+    with pytest.raises(TypeError, match="can't convert sim:0 device type tensor to numpy"):
+        rows.numpy()
+
+
+VIEWS = {
+    "transpose": lambda t: t.T,
+    "slice": lambda t: t[:, 1:],
+    "step": lambda t: t[:, ::2],
+    "select": lambda t: t[1],
+    "view": lambda t: t.view(3, 2),
+    "reshape": lambda t: t.reshape(-1),
+    "unsqueeze": lambda t: t[:, None],
+    "diagonal": lambda t: t.diagonal(),
+    "unfold": lambda t: t.unfold(1, 2, 1),
+    "as_strided": lambda t: t.as_strided((2, 2), (1, 2), 1),
+    "chunk": lambda t: t.chunk(2)[1],
+    "view_as_complex": lambda t: torch.view_as_real(torch.view_as_complex(t.view(3, 2))),
+    "bits": lambda t: t.view(torch.int32),
+}
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
+def test_a_view_shares_its_memory(rows, view):
+    expected = ROWS.clone()
+    view(expected).zero_()
+    shared = view(rows)
+    assert shared.untyped_storage().data_ptr() == rows.untyped_storage().data_ptr()
+    shared.zero_()
+    assert_close(rows.cpu(), expected, rtol=0, atol=0)
+
+
+def test_an_expanded_tensor_has_the_values(rows):
+    assert rows[:1].expand(4, 3).cpu().equal(ROWS[:1].expand(4, 3))
+
+
+def test_in_place_operations_change_the_tensor(rows):
+    same = rows
+    same.mul_(2).add_(1)
+    same[0, 0] = 7
+    same[same > 10] = 0
+    expected = ROWS * 2 + 1
+    expected[0, 0] = 7
+    expected[expected > 10] = 0
+    assert rows.cpu().equal(expected)
+
+
+@pytest.mark.parametrize("size", [(2, 3), (0,)], ids=["fitting", "resized"])
+def test_out_is_written_and_resized(accelerator, rows, size):
+    out = torch.empty(size, device=accelerator)
+    assert torch.add(rows, rows, out=out) is out
+    assert out.device == accelerator
+    assert out.cpu().equal(ROWS * 2)
+
+
+def test_a_tensor_can_grow(rows):
+    assert rows.resize_(3, 3)[:2].cpu().equal(ROWS)
+
+
+MIXES = {
+    "cat": lambda there, here: torch.cat([there, here]),
+    "matmul": lambda there, here: there @ here.T,
+    "add": lambda there, here: there + here,
+    "in-place": lambda there, here: here.add_(there),
+    "out": lambda there, here: torch.add(there, there, out=here),
+    "embedding": lambda there, here: torch.nn.functional.embedding(here.long(), there),
+    "conv": lambda there, here: torch.nn.functional.conv1d(there[None], torch.ones(2, 2, 1)),
+    "where": lambda there, here: torch.where(there > 1, here, there),
+}
+
+
+@pytest.mark.parametrize("mix", MIXES.values(), ids=MIXES)
+def test_mixing_with_the_cpu_is_refused_in_torchs_words(rows, mix):
+    with pytest.raises(RuntimeError, match=MIXED):
+        mix(rows, ROWS.clone())
+
+
+def test_numbers_and_indices_may_come_from_the_cpu(rows):
+    assert (rows + torch.tensor(1.0)).cpu().equal(ROWS + 1)
+    assert rows[torch.tensor([1, 0])].cpu().equal(ROWS[[1, 0]])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda device, dtype: torch.zeros(3, dtype=dtype).to(device),
+        lambda device, dtype: torch.zeros(3, dtype=dtype, device=device),
+        lambda device, dtype: torch.zeros(3, device=device).to(dtype),
+        lambda device, dtype: torch.empty_strided((3,), (2,), dtype=dtype, device=device),
+    ],
+    ids=["to", "factory", "cast", "strided"],
+)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128], ids=str)
+def test_strict_mode_refuses_what_mps_refuses_in_its_words(accelerator, make, dtype):
+    assert make(accelerator, dtype).dtype == dtype
+    sim.load(CACHE / "sim", strict=True)
+    name = str(dtype).removeprefix("torch.")
+    with pytest.raises(TypeError, match=f"Cannot convert a SIM Tensor to {name} dtype as the SIM framework doesn't support"):
+        make(accelerator, dtype)
+
+
+def test_an_operation_that_it_lacks_fails_by_name(rows):
+    library = torch.library.Library("sim_test", "DEF")
+    library.define("first_row(Tensor(a) self) -> Tensor(a)")
+    library.impl("first_row", lambda tensor: tensor[0], "CPU")
+    with pytest.raises(RuntimeError, match="sim_test::first_row"):
+        torch.ops.sim_test.first_row(rows)
+
+
+def test_a_module_moves_computes_and_comes_back(accelerator):
+    module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LayerNorm(4), torch.nn.Conv1d(2, 2, 3, padding=1))
+    expected = module(ROWS)
+    moved = copy.deepcopy(module).to(accelerator)
+    assert {parameter.device for parameter in moved.parameters()} == {accelerator}
+    assert_close(moved(ROWS.to(accelerator)).cpu(), expected)
+    assert_close(moved.cpu()(ROWS), expected)
+
+
+def test_a_state_dict_goes_both_ways(accelerator):
+    module = torch.nn.Linear(3, 4)
+    there = torch.nn.Linear(3, 4, device=accelerator)
+    there.load_state_dict(module.state_dict())
+    assert {tensor.device for tensor in there.state_dict().values()} == {accelerator}
+    file = io.BytesIO()
+    torch.save(there.state_dict(), file)
+    for location in (accelerator, torch.device("cpu")):
+        file.seek(0)
+        loaded = torch.load(file, map_location=location)
+        assert {tensor.device for tensor in loaded.values()} == {location}
+        assert loaded["weight"].cpu().equal(module.weight)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda tensor: pickle.loads(pickle.dumps(tensor))], ids=["copy", "pickle"])
+def test_a_copy_is_on_the_device_and_its_own(accelerator, rows, copied):
+    other = copied(rows)
+    rows.zero_()
+    assert other.device == accelerator
+    assert other.cpu().equal(ROWS)
+
+
+def test_gradients_are_the_cpus(accelerator):
+    here, there = (ROWS.clone().to(place).detach().requires_grad_() for place in ("cpu", accelerator))
+    for tensor in (here, there):
+        (tensor.softmax(1) @ tensor.T).square().sum().backward()
+    assert there.grad.device == accelerator
+    assert_close(there.grad.cpu(), here.grad)
+
+
+def test_from_pretrained_loads_on_it(checkpoint, liquid_audio, accelerator):
+    processor = liquid_audio.LFM2AudioProcessor.from_pretrained(checkpoint, device="sim")
+    model = liquid_audio.LFM2AudioModel.from_pretrained(checkpoint, device="sim")
+    assert processor.device == accelerator
+    assert {tensor.device for tensor in [*model.parameters(), *model.buffers()]} == {accelerator}
+
+
+def load_elsewhere(folder, env):
+    """Load the device in a new process; return its exit code and the last line that it said."""
+    program = f"import pathlib; from harness import sim; sim.load(pathlib.Path({str(folder)!r}))"
+    done = subprocess.run([sys.executable, "-c", program], env=env, cwd=ROOT, capture_output=True, text=True)
+    return done.returncode, (done.stderr.strip().splitlines() or [""])[-1]
+
+
+def test_a_host_without_a_compiler_is_told_so_in_a_sentence(tmp_path):
+    assert load_elsewhere(tmp_path, {"PATH": str(tmp_path)}) == (
+        1,
+        "RuntimeError: no C++ compiler: install g++ or clang, or set CXX",
+    )
+
+
+def test_a_compiler_that_fails_is_quoted_and_leaves_nothing_half_built(tmp_path):
+    status, said = load_elsewhere(tmp_path, {"PATH": "/usr/bin:/bin", "CXX": shutil.which("false")})
+    assert (status, said.partition(": ")[0]) == (1, "RuntimeError")
+    assert "it does not compile: " in said
+    assert [file.name for file in tmp_path.iterdir()] == [".lock"]
