@@ -14,6 +14,7 @@ def main() -> int:
     verdict = commands.add_parser("verdict", help="run the suite on both trees and compare")
     verdict.add_argument("--device", default="cpu", help="the lane (default: cpu)")
     verdict.add_argument("--checkpoint", help="folder of a real checkpoint (default: the tiny one)")
+    verdict.add_argument("--stack", help="name the stack that this environment is, and write out/<device>-<stack>/")
     tree = commands.add_parser("tree", help="build a tree and print its folder, for PYTHONPATH")
     tree.add_argument("name", help="upstream or patched")
     commands.add_parser("series", help="check that the patches apply, re-export to the same bytes, and lint clean")
@@ -26,7 +27,7 @@ def main() -> int:
                 from harness.lane import run_lane
 
                 extra = ["--checkpoint", options.checkpoint] if options.checkpoint else []
-                return 0 if run_lane(options.device, *extra).holds else 1
+                return 0 if run_lane(options.device, *extra, stack=options.stack).holds else 1
             case "tree":
                 print(resolve(options.name).path)
                 return 0

@@ -6,8 +6,9 @@ import platform
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
+from pathlib import Path
 
 from harness import OUT, ROOT, HarnessError, devices, trees
 from harness.report import example, markdown, show
@@ -15,21 +16,22 @@ from harness.verdict import Run, Verdict, judge, read_catalogue, read_run
 
 CATALOGUE = ROOT / "tests" / "bugs.toml"
 DEFAULT = ("cpu", "sim")
+STACKS = ROOT / "harness" / "stacks"
 PACKAGES = ("torch", "torchaudio", "transformers", "safetensors", "numpy")
 
 
-def run_suite(tree: str, lane: str, *options: str) -> tuple[Run, float]:
-    """Run the suite on one tree, as anybody would by hand; its log goes to `out/<lane>/<tree>.jsonl`.
+def run_suite(tree: str, lane: str, folder: Path, *options: str) -> tuple[Run, float]:
+    """Run the suite on one tree, as anybody would by hand.
 
     Args:
         tree: "upstream" or "patched"
         lane: a device
+        folder: where its log goes, as `<tree>.jsonl`
         options: further ones for pytest
 
     Returns:
         the run, and how long it took in seconds
     """
-    folder = OUT / lane
     folder.mkdir(parents=True, exist_ok=True)
     log, collected = folder / f"{tree}.jsonl", folder / f"{tree}.collected.json"
     for stale in (log, collected):
@@ -47,28 +49,33 @@ def run_suite(tree: str, lane: str, *options: str) -> tuple[Run, float]:
     return read_run(log, collected), time.monotonic() - start
 
 
-def run_lane(lane: str, *options: str) -> Verdict:
-    """Run the suite on both trees, print the verdict, and write it to `out/<lane>/`.
+def run_lane(lane: str, *options: str, stack: str | None = None) -> Verdict:
+    """Run the suite on both trees, print the verdict, and write it to `out/<lane>/`, or `out/<lane>-<stack>/`.
 
     Raises:
-        HarnessError: this host cannot compute on the device, or the trees cannot be built or are the same
+        HarnessError: this host cannot compute on the device, this environment is not the stack,
+            or the trees cannot be built or are the same
     """
+    if stack:
+        require_stack(stack)
     devices.require(lane)
     upstream, patched = trees.resolve("upstream"), trees.resolve("patched")
     if upstream.digest == patched.digest:
         raise HarnessError("upstream and patched are the same tree: the series changes nothing")
     catalogue = read_catalogue(CATALOGUE)
+    name = lane if stack in (None, "pinned") else f"{lane}-{stack}"
+    folder = OUT / name
     runs, seconds = {}, {}
     for tree in (upstream, patched):
         print(f"\n{tree.name}: liquid-audio {trees.RELEASE.version}, {tree.digest[:12]}", flush=True)
-        runs[tree.name], seconds[tree.name] = run_suite(tree.name, lane, *options)
+        runs[tree.name], seconds[tree.name] = run_suite(tree.name, lane, folder, *options)
 
-    verdict = judge(runs["upstream"], runs["patched"], catalogue, lane)
+    verdict = replace(judge(runs["upstream"], runs["patched"], catalogue, lane), lane=name)
     not_run = _not_run(lane, options)
-    folder = OUT / lane
     record = {
         "holds": verdict.holds,
         "lane": lane,
+        "stack": stack,
         "problems": verdict.problems,
         "counts": verdict.counts,
         "bugs": [
@@ -88,6 +95,21 @@ def run_lane(lane: str, *options: str) -> Verdict:
     (folder / "verdict.md").write_text(markdown(verdict, runs["upstream"], runs["patched"], not_run), encoding="utf-8")
     show(verdict, runs["upstream"], seconds, not_run)
     return verdict
+
+
+def require_stack(stack: str) -> None:
+    """Refuse to call this environment by a stack's name when it has other packages.
+
+    Raises:
+        HarnessError: there is no such lock, or it has another version of a package
+    """
+    lock = STACKS / f"{stack}.txt"
+    if not lock.is_file():
+        raise HarnessError(f"--stack {stack}: there is no harness/stacks/{lock.name}")
+    locked = lock.read_text(encoding="utf-8").split()
+    for name in PACKAGES:
+        if f"{name}=={version(name)}" not in locked:
+            raise HarnessError(f"--stack {stack}: {lock.name} has no {name} {version(name)}, run `nox -s 'suite({stack})'`")
 
 
 def _not_run(lane: str, options: tuple[str, ...]) -> dict[str, str]:

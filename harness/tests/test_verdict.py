@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.metadata import version
 
 import pytest
 
@@ -143,6 +144,18 @@ def test_trees_that_are_the_same_are_refused_before_anything_runs(tmp_path, monk
 def test_a_device_that_this_host_lacks_is_refused_before_anything_runs():
     with pytest.raises(HarnessError, match=r"--device meta: this .* host cannot compute on it"):
         lane.run_lane("meta")
+
+
+def test_an_environment_is_not_called_by_the_name_of_a_stack_with_other_packages(tmp_path, monkeypatch):
+    monkeypatch.setattr(lane, "STACKS", tmp_path)
+    with pytest.raises(HarnessError, match=r"there is no harness/stacks/floor\.txt"):
+        lane.run_lane("cpu", stack="floor")
+    here = "".join(f"{name}=={version(name)} \\\n    --hash=sha256:0\n" for name in lane.PACKAGES)
+    (tmp_path / "floor.txt").write_text(here)
+    lane.require_stack("floor")
+    (tmp_path / "floor.txt").write_text(here.replace("torchaudio==", "torchaudio==0."))
+    with pytest.raises(HarnessError, match=r"floor\.txt has no torchaudio \d.*'suite\(floor\)'"):
+        lane.run_lane("cpu", stack="floor")
 
 
 def test_a_lane_without_bugs_proves_nothing():
