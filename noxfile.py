@@ -1,4 +1,4 @@
-"""Sessions: `nox` alone gives the verdict for this host. All of them share one environment, made once.
+"""Sessions: `nox` alone gives the verdict for this host. Each stack of packages has one environment, made once.
 
 What follows `--` goes to the command: `nox -s verdict -- --checkpoint ~/LFM2.5-Audio-1.5B`, `nox -s tests -- -k numpy`.
 """
@@ -16,28 +16,42 @@ nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["verdict"]
 
-STACKS = Path("harness/stacks")
+# What each stack installs: locks of harness/stacks/. The first gives its name to the environment.
+STACKS = {
+    "floor": ("floor",),
+    "pinned": ("pinned",),
+    "latest": ("latest",),
+    "train": ("pinned", "train"),
+}
 
 
-def stack(session: nox.Session, name: str = "pinned", *extras: str) -> str:
+def stack(session: nox.Session, name: str = "pinned") -> str:
     """Make the environment of a stack, or bring it up to date, and return its Python."""
+    locks = STACKS[name]
     uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
     if uv is None:
         session.error('uv makes the environments: run `python3 -m pip install "nox[uv]"`')
-    environment = Path(".nox") / f"{name}-py{sys.version_info.major}{sys.version_info.minor}"
+    environment = Path(".nox") / f"{locks[0]}-py{sys.version_info.major}{sys.version_info.minor}"
     python = environment / "bin" / "python"
     if not python.exists():
         session.log("making %s: about 6 GB where torch brings CUDA", environment)
         session.run_install(uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(environment), external=True)
-    locks = [str(STACKS / f"{lock}.txt") for lock in (name, *extras)]
-    session.run_install(uv, "pip", "sync", "--python", str(python), "--require-hashes", *locks, external=True)
+    files = [f"harness/stacks/{lock}.txt" for lock in locks]
+    session.run_install(uv, "pip", "sync", "--python", str(python), "--require-hashes", *files, external=True)
     return str(python)
 
 
 @nox.session
 def verdict(session: nox.Session) -> None:
     """Run the suite on upstream and on patched, compare by bug, and write out/cpu/ (default)."""
-    session.run(stack(session), "-m", "harness", "verdict", *session.posargs)
+    session.run(stack(session), "-m", "harness", "verdict", "--stack", "pinned", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("name", ["floor", "pinned", "latest"], ids=["floor", "pinned", "latest"])
+def suite(session: nox.Session, name: str) -> None:
+    """Give the verdict for the CPU on a stack, and write out/cpu-<stack>/, or out/cpu/ on `pinned`."""
+    session.run(stack(session, name), "-m", "harness", "verdict", "--device", "cpu", "--stack", name, *session.posargs)
 
 
 @nox.session
@@ -76,6 +90,6 @@ def clips(session: nox.Session) -> None:
 
 def _with_upstream(session: nox.Session, script: str) -> None:
     """Run a script of fixtures/, which imports the published package from its tree."""
-    python = stack(session, "pinned", "train")
+    python = stack(session, "train")
     tree = session.run(python, "-m", "harness", "tree", "upstream", silent=True)
     session.run(python, script, *session.posargs, env={"PYTHONPATH": str(tree).strip()})
