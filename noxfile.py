@@ -71,6 +71,12 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session
+def evidence(session: nox.Session) -> None:
+    """Run a lane, and write what it found to fixtures/evidence/, to commit: `nox -s evidence -- --device cuda`."""
+    session.run(stack(session, "xla" if "xla" in session.posargs else "pinned"), "-m", "harness", "evidence", *session.posargs)
+
+
+@nox.session
 def readme(session: nox.Session) -> None:
     """Put the last verdict of the CPU lane into README.md."""
     session.run(stack(session), "-m", "harness", "readme")

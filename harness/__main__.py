@@ -4,7 +4,6 @@ import argparse
 import sys
 
 from harness import OUT, ROOT, HarnessError
-from harness.trees import resolve
 
 
 def main() -> int:
@@ -19,6 +18,8 @@ def main() -> int:
     tree.add_argument("name", help="upstream or patched")
     commands.add_parser("series", help="check that the patches apply, re-export to the same bytes, and lint clean")
     commands.add_parser("readme", help="put the CPU lane's last verdict into README.md")
+    evidence = commands.add_parser("evidence", help="run a lane, and write what it found to fixtures/evidence/, to commit")
+    evidence.add_argument("--device", required=True, help="the lane")
     options = parser.parse_args()
 
     try:
@@ -29,6 +30,8 @@ def main() -> int:
                 extra = ["--checkpoint", options.checkpoint] if options.checkpoint else []
                 return 0 if run_lane(options.device, *extra, stack=options.stack).holds else 1
             case "tree":
+                from harness.trees import resolve
+
                 print(resolve(options.name).path)
                 return 0
             case "series":
@@ -41,6 +44,13 @@ def main() -> int:
 
                 update_readme(ROOT / "README.md", OUT / "cpu" / "verdict.md")
                 return 0
+            case "evidence":
+                from harness import lane
+                from harness.evidence import write
+
+                holds = lane.run_lane(options.device).holds
+                print(f"wrote {write(OUT / options.device / 'verdict.json').relative_to(ROOT)}: commit it")
+                return 0 if holds else 1
     except HarnessError as error:
         print(f"error: {error}", file=sys.stderr)
     except KeyboardInterrupt:

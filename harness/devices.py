@@ -1,6 +1,9 @@
 """Which devices this host really has: a device counts when it computes, not when torch reports it."""
 
+import platform
+import subprocess
 import sys
+from pathlib import Path
 
 import torch
 
@@ -50,3 +53,16 @@ def preferred() -> torch.device:
     else:
         first = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     return first if usable(str(first)) else torch.device("cpu")
+
+
+def describe(name: str) -> str:
+    """Return the model of a GPU, or of the processor for every other device."""
+    if name.startswith("cuda"):
+        return torch.cuda.get_device_name(name)
+    if sys.platform == "darwin":
+        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    cpu = Path("/proc/cpuinfo")
+    lines = cpu.read_text(encoding="utf-8").splitlines() if cpu.is_file() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter(models), platform.machine())

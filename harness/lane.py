@@ -7,10 +7,11 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from harness import OUT, ROOT, HarnessError, devices, trees
+from harness import OUT, ROOT, HarnessError, devices, evidence, trees
 from harness.report import example, markdown, show
 from harness.verdict import Run, Verdict, judge, read_catalogue, read_run
 
@@ -63,6 +64,7 @@ def run_lane(lane: str, *options: str, stack: str | None = None) -> Verdict:
     if upstream.digest == patched.digest:
         raise HarnessError("upstream and patched are the same tree: the series changes nothing")
     catalogue = read_catalogue(CATALOGUE)
+    not_run = _not_run(lane, options)
     name = lane if stack in (None, "pinned") else f"{lane}-{stack}"
     folder = OUT / name
     runs, seconds = {}, {}
@@ -71,11 +73,11 @@ def run_lane(lane: str, *options: str, stack: str | None = None) -> Verdict:
         runs[tree.name], seconds[tree.name] = run_suite(tree.name, lane, folder, *options)
 
     verdict = replace(judge(runs["upstream"], runs["patched"], catalogue, lane), lane=name)
-    not_run = _not_run(lane, options)
     record = {
         "holds": verdict.holds,
         "lane": lane,
         "stack": stack,
+        "date": datetime.now(UTC).date().isoformat(),
         "problems": verdict.problems,
         "counts": verdict.counts,
         "bugs": [
@@ -85,7 +87,13 @@ def run_lane(lane: str, *options: str, stack: str | None = None) -> Verdict:
         "release": {"version": trees.RELEASE.version, "sha256": trees.RELEASE.sha256},
         "trees": {"upstream": upstream.digest, "patched": patched.digest},
         "series": [patch.name for patch in trees.series()],
-        "host": {"system": platform.system(), "machine": platform.machine(), "python": platform.python_version()},
+        "series sha256": evidence.series_sha256(),
+        "host": {
+            "system": platform.system(),
+            "machine": platform.machine(),
+            "device": devices.describe(lane),
+            "python": platform.python_version(),
+        },
         "packages": {name: version(name) for name in PACKAGES},
         "options": options,
         "not run": not_run,
@@ -119,4 +127,4 @@ def _not_run(lane: str, options: tuple[str, ...]) -> dict[str, str]:
         for name, needs in devices.NEEDS.items()
         if name != lane
     }
-    return reasons | ({} if "--checkpoint" in options else {"real checkpoint": "no --checkpoint was given"})
+    return evidence.cite(reasons) | ({} if "--checkpoint" in options else {"real checkpoint": "no --checkpoint was given"})

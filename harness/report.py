@@ -86,7 +86,7 @@ def show(verdict: Verdict, upstream: Run, seconds: Mapping[str, float], not_run:
     if len(verdict.problems) > 40:
         console.print(f"  and {len(verdict.problems) - 40} more in out/{verdict.lane}/verdict.json")
     for name, reason in not_run.items():
-        console.print(f"[yellow]{name}: not run[/], {reason}")
+        console.print(f"[yellow]{name}: not run[/], {escape(reason)}")
     console.print(f"\n{_counts(verdict)}; " + ", ".join(f"{name} {s:.0f} s" for name, s in seconds.items()))
     holds, colour = ("holds", "green") if verdict.holds else ("does not hold", "red")
     console.print(f"[bold {colour}]The verdict {holds} on {verdict.lane}.")
