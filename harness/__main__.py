@@ -1,7 +1,9 @@
 """`python -m harness`: what the sessions of nox and tox call."""
 
 import argparse
+import json
 import sys
+from pathlib import Path
 
 from harness import OUT, ROOT, HarnessError
 
@@ -20,6 +22,11 @@ def main() -> int:
     commands.add_parser("readme", help="put the CPU lane's last verdict into README.md")
     evidence = commands.add_parser("evidence", help="run a lane, and write what it found to fixtures/evidence/, to commit")
     evidence.add_argument("--device", required=True, help="the lane")
+    gate = commands.add_parser("gate", help="check that every lane of a CI run reported a verdict that holds")
+    gate.add_argument("folder", type=Path, help="the reports, <artifact>/<lane>/verdict.json")
+    gate.add_argument("--require", nargs="+", required=True, metavar="LANE", help="<artifact>/<lane> that must hold")
+    gate.add_argument("--optional", nargs="*", default=[], metavar="LANE", help="those that are shown and need not")
+    gate.add_argument("--jobs", type=json.loads, default={}, help='what became of the jobs: {"lint": {"result": "success"}}')
     options = parser.parse_args()
 
     try:
@@ -51,6 +58,14 @@ def main() -> int:
                 holds = lane.run_lane(options.device).holds
                 print(f"wrote {write(OUT / options.device / 'verdict.json').relative_to(ROOT)}: commit it")
                 return 0 if holds else 1
+            case "gate":
+                from harness.gate import check as check_lanes
+
+                jobs = {name: job["result"] for name, job in options.jobs.items()}
+                problems = check_lanes(options.folder, options.require, options.optional, jobs)
+                print("", *(f"- {problem}" for problem in problems), sep="\n")
+                print("**The gate is shut.**" if problems else "**Every lane reported a verdict that holds.**")
+                return 1 if problems else 0
     except HarnessError as error:
         print(f"error: {error}", file=sys.stderr)
     except KeyboardInterrupt:

@@ -1,0 +1,89 @@
+"""The gate opens only when every lane on its list reported, about this series, that its verdict holds."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from harness import ROOT
+from harness.evidence import series_sha256
+from harness.gate import check
+from harness.tests.test_evidence import RECORD
+
+CPU, SIM, MPS = "verdict-linux/cpu", "verdict-linux/sim", "mps-mac/mps"
+
+
+@pytest.fixture
+def report(tmp_path):
+    """Write a lane's report."""
+
+    def write_it(lane, **changes):
+        folder = tmp_path / lane
+        folder.mkdir(parents=True)
+        (folder / "verdict.json").write_text(json.dumps(RECORD | changes))
+
+    return write_it
+
+
+def test_it_opens_when_every_lane_holds(tmp_path, report, capsys):
+    report(CPU)
+    report(SIM)
+    assert check(tmp_path, [CPU, SIM], jobs={"lanes": "success"}) == []
+    assert f"| {CPU} | ✓ holds: 2 fail→pass |" in capsys.readouterr().out
+
+
+def test_a_lane_that_did_not_report_shuts_it(tmp_path, report, capsys):
+    report(CPU)
+    assert check(tmp_path, [CPU, SIM]) == [f"{SIM}: did not report"]
+    assert f"| {SIM} | ✗ did not report |" in capsys.readouterr().out
+
+
+def test_a_verdict_that_does_not_hold_shuts_it(tmp_path, report):
+    report(CPU, holds=False)
+    assert check(tmp_path, [CPU]) == [f"{CPU}: does not hold: 2 fail→pass"]
+
+
+def test_a_report_about_another_series_shuts_it(tmp_path, report):
+    report(CPU, **{"series sha256": "0" * 64})
+    assert check(tmp_path, [CPU]) == [f"{CPU}: is about another series of patches"]
+
+
+def test_a_report_that_cannot_be_read_shuts_it(tmp_path, report):
+    report(CPU, holds=1)
+    (problem,) = check(tmp_path, [CPU])
+    assert problem.startswith(f"{CPU}: ") and "'holds' is missing or no bool" in problem
+
+
+@pytest.mark.parametrize("result", ["failure", "cancelled", "skipped", ""])
+def test_a_job_that_did_not_succeed_shuts_it_whatever_was_reported(tmp_path, report, result):
+    report(CPU)
+    assert check(tmp_path, [CPU], jobs={"lint": result, "lanes": "success"}) == [f"the job lint ended as {result}"]
+
+
+def test_a_report_that_nobody_requires_shuts_it(tmp_path, report):
+    report(CPU)
+    report(SIM)
+    assert check(tmp_path, [CPU]) == [f"{SIM}: reported, and not on the gate's list"]
+
+
+@pytest.mark.parametrize("holds", [True, False, None])
+def test_an_optional_lane_is_shown_and_never_counts(tmp_path, report, capsys, holds):
+    report(CPU)
+    if holds is not None:
+        report(MPS, holds=holds)
+    assert check(tmp_path, [CPU], [MPS]) == []
+    words = {True: "holds: 2 fail→pass", False: "does not hold: 2 fail→pass", None: "did not report"}[holds]
+    assert f"| {MPS}, not required | {words} |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("result", "status"), [("success", 0), ("skipped", 1)])
+def test_the_command_needs_the_standard_library_alone(tmp_path, report, result, status):
+    report(CPU, **{"series sha256": series_sha256()})
+    command = [sys.executable, "-S", "-m", "harness", "gate", str(tmp_path), "--require", CPU]
+    command += ["--jobs", json.dumps({"lanes": {"result": result, "outputs": {}}})]
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == status, done.stderr
+    assert ("the job lanes ended as skipped" in done.stdout) == (result == "skipped")
