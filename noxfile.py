@@ -22,6 +22,7 @@ STACKS = {
     "pinned": ("pinned",),
     "latest": ("latest",),
     "train": ("pinned", "train"),
+    "lint": ("lint",),
 }
 
 
@@ -34,7 +35,7 @@ def stack(session: nox.Session, name: str = "pinned") -> str:
     environment = Path(".nox") / f"{locks[0]}-py{sys.version_info.major}{sys.version_info.minor}"
     python = environment / "bin" / "python"
     if not python.exists():
-        session.log("making %s: about 6 GB where torch brings CUDA", environment)
+        session.log("making %s; a stack takes about 6 GB where torch brings CUDA", environment)
         session.run_install(uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(environment), external=True)
     files = [f"harness/stacks/{lock}.txt" for lock in locks]
     session.run_install(uv, "pip", "sync", "--python", str(python), "--require-hashes", *files, external=True)
@@ -62,11 +63,16 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check our code, and that each patch applies, re-exports to the same bytes and lints as upstream does."""
+    """Check our code, the workflows, and that each patch applies, re-exports to the same bytes and lints as upstream does."""
     python = stack(session)
     session.run(python, "-m", "ruff", "check")
     session.run(python, "-m", "ruff", "format", "--check")
     session.run(python, "-m", "mypy")
+    workflows = [str(file) for file in sorted(Path(".github/workflows").glob("*.yml"))]
+    # An environment of their own, so that the sessions' shared one stays as it is.
+    tools = Path(stack(session, "lint")).parent
+    session.run(str(tools / "actionlint"), "-shellcheck", str(tools / "shellcheck"), "-pyflakes=", *workflows)
+    session.run(str(tools / "zizmor"), "--offline", "--persona=pedantic", "--quiet", *workflows)
     session.run(python, "-m", "harness", "series")
 
 
