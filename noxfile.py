@@ -3,6 +3,7 @@
 What follows `--` goes to the command: `nox -s verdict -- --checkpoint ~/LFM2.5-Audio-1.5B`, `nox -s tests -- -k numpy`.
 """
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -11,6 +12,9 @@ import nox
 
 if sys.version_info < (3, 12):  # noqa: UP036, nox may run under any Python
     sys.exit(f"liquid-audio needs Python 3.12 or later, this is {sys.version.split()[0]}: run `python3.12 -m nox`")
+
+# Containers set this, and then each process compiles torch and transformers anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "none"
@@ -44,8 +48,20 @@ def stack(session: nox.Session, name: str = "pinned") -> str:
 
 @nox.session
 def verdict(session: nox.Session) -> None:
-    """Run the suite on upstream and on patched, compare by bug, and write out/cpu/ (default)."""
+    """Run the suite on upstream and on patched, on cpu and sim, compare by bug, and write out/ (default)."""
     session.run(stack(session), "-m", "harness", "verdict", "--stack", "pinned", *session.posargs)
+
+
+@nox.session
+def cuda(session: nox.Session) -> None:
+    """Give the verdict for an NVIDIA or AMD GPU; an error on a host that has none."""
+    session.run(stack(session), "-m", "harness", "verdict", "--stack", "pinned", "--device", "cuda", *session.posargs)
+
+
+@nox.session
+def mps(session: nox.Session) -> None:
+    """Give the verdict for the GPU of a Mac; an error on a host that has none."""
+    session.run(stack(session), "-m", "harness", "verdict", "--stack", "pinned", "--device", "mps", *session.posargs)
 
 
 @nox.session
@@ -58,7 +74,11 @@ def suite(session: nox.Session, name: str) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the suite on the patched tree, and the tests of harness/."""
-    session.run(stack(session), "-m", "pytest", "--tree", "patched", "--numprocesses", "logical", *session.posargs)
+    pytest = (stack(session), "-m", "pytest", "--numprocesses", "logical")
+    session.run(*pytest, "--tree", "patched", *session.posargs)
+    if not session.posargs:
+        # Apart from the others: once torch knows the stand-in accelerator, it is what "auto" finds.
+        session.run(*pytest, "harness/sim")
 
 
 @nox.session
@@ -84,7 +104,7 @@ def evidence(session: nox.Session) -> None:
 
 @nox.session
 def readme(session: nox.Session) -> None:
-    """Put the last verdict of the CPU lane into README.md."""
+    """Put the last verdict of cpu and sim into README.md."""
     session.run(stack(session), "-m", "harness", "readme")
 
 

@@ -13,13 +13,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m harness", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     verdict = commands.add_parser("verdict", help="run the suite on both trees and compare")
-    verdict.add_argument("--device", default="cpu", help="the lane (default: cpu)")
+    verdict.add_argument("--device", help="the lane (default: cpu, and sim where there is a compiler)")
     verdict.add_argument("--checkpoint", help="folder of a real checkpoint (default: the tiny one)")
     verdict.add_argument("--stack", help="name the stack that this environment is, and write out/<device>-<stack>/")
     tree = commands.add_parser("tree", help="build a tree and print its folder, for PYTHONPATH")
     tree.add_argument("name", help="upstream or patched")
     commands.add_parser("series", help="check that the patches apply, re-export to the same bytes, and lint clean")
-    commands.add_parser("readme", help="put the CPU lane's last verdict into README.md")
+    commands.add_parser("readme", help="put the last verdict of cpu and sim into README.md")
     evidence = commands.add_parser("evidence", help="run a lane, and write what it found to fixtures/evidence/, to commit")
     evidence.add_argument("--device", required=True, help="the lane")
     gate = commands.add_parser("gate", help="check that every lane of a CI run reported a verdict that holds")
@@ -32,10 +32,12 @@ def main() -> int:
     try:
         match options.command:
             case "verdict":
-                from harness.lane import run_lane
+                from harness.lane import run_every_lane, run_lane
 
                 extra = ["--checkpoint", options.checkpoint] if options.checkpoint else []
-                return 0 if run_lane(options.device, *extra, stack=options.stack).holds else 1
+                if not options.device:
+                    return 0 if run_every_lane(*extra, stack=options.stack) else 1
+                return 0 if run_lane(options.device, *extra, stack=options.stack).verdict.holds else 1
             case "tree":
                 from harness.trees import resolve
 
@@ -49,13 +51,13 @@ def main() -> int:
             case "readme":
                 from harness.report import update_readme
 
-                update_readme(ROOT / "README.md", OUT / "cpu" / "verdict.md")
+                update_readme(ROOT / "README.md", OUT / "verdict.md")
                 return 0
             case "evidence":
                 from harness import lane
                 from harness.evidence import write
 
-                holds = lane.run_lane(options.device).holds
+                holds = lane.run_lane(options.device).verdict.holds
                 print(f"wrote {write(OUT / options.device / 'verdict.json').relative_to(ROOT)}: commit it")
                 return 0 if holds else 1
             case "gate":

@@ -1,14 +1,33 @@
 """Say what a verdict found: in the terminal, and as Markdown."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
 from harness import HarnessError
-from harness.verdict import Run, Shown, Verdict
+from harness.verdict import Bug, Run, Shown, Verdict
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A lane that ran.
+
+    Attributes:
+        upstream: the suite's run on the published package
+        patched: and on the patched one
+        seconds: how long each took
+        not_run: what else there is to run, and why it did not
+    """
+
+    verdict: Verdict
+    upstream: Run
+    patched: Run
+    seconds: Mapping[str, float]
+    not_run: Mapping[str, str]
 
 
 def example(shown: Shown, upstream: Run) -> str:
@@ -24,40 +43,58 @@ def _fixed(shown: Shown) -> bool:
     return shown.fixed == len(shown.tests) > 0
 
 
-def markdown(verdict: Verdict, upstream: Run, patched: Run, not_run: Mapping[str, str]) -> str:
-    """Render a verdict for README and job summaries; the same results give the same bytes."""
-    lines = [
-        f"**The verdict {'holds' if verdict.holds else 'does not hold'}** on `{verdict.lane}`: {_counts(verdict)}.",
-        "",
-        *_matrix(upstream, patched),
-        "| bug | what 1.3.0 gives | tests | 1.3.0 | patched |",
-        "|---|---|--:|:-:|:-:|",
-    ]
-    for shown in verdict.shown:
-        bug, words = shown.bug, example(shown, upstream).replace("|", r"\|").replace("`", "'")
+def markdown(lanes: Sequence[Lane]) -> str:
+    """Render the verdicts of some lanes for README and job summaries; the same results give the same bytes."""
+    names = [lane.verdict.lane for lane in lanes]
+    lines = [*(_claim(lane.verdict) for lane in lanes), "", *_matrix(lanes)]
+    lines += [f"| bug | what 1.3.0 gives | {' | '.join(names)} | patch |", f"|---|---|{':-:|' * len(names)}:-:|"]
+    found: dict[str, tuple[Shown, Lane]] = {}
+    for lane in lanes:
+        for shown in lane.verdict.shown:
+            found.setdefault(shown.bug.id, (shown, lane))
+    for shown, lane in sorted(found.values(), key=lambda pair: pair[0].bug.patch):
+        bug, words = shown.bug, example(shown, lane.upstream).replace("|", r"\|").replace("`", "'")
         threads = "".join(f" [#{thread.rpartition('/')[2]}]({thread})" for thread in bug.threads)
-        fixed = f"✓ [{bug.patch[:4]}](patches/{bug.patch})" if _fixed(shown) else "✗"
+        cells = " | ".join(_cell(lane.verdict, bug) for lane in lanes)
         lines.append(
-            f"| [{bug.id}](tests/bugs.toml): {bug.title}{threads} | `{words}` | {len(shown.tests)} | {'✗' if shown.tests else '?'} | {fixed} |"
+            f"| [{bug.id}](tests/bugs.toml): {bug.title}{threads} | `{words}` | {cells} | [{bug.patch[:4]}](patches/{bug.patch}) |"
         )
-    lines += ["", *(f"- {problem}" for problem in verdict.problems)]
+    lines += ["", *(f"- {problem}" for lane in lanes for problem in lane.verdict.problems)]
+    not_run = lanes[0].not_run
     lines += [f"Not run: {'; '.join(f'{name} ({reason})' for name, reason in not_run.items())}."] if not_run else []
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _matrix(upstream: Run, patched: Run) -> Iterator[str]:
-    """Draw what became of mono audio, by container, dtype and shape: a sign for 1.3.0 and one for patched."""
-    cells: dict[str, dict[str, list[str]]] = {}
-    for test in sorted(patched.results):
-        if match := re.search(r"test_any_form_of_mono_audio\w+\[[^-]+-[^-]+-([^-]+-[^-]+)-([^-]+)-", test):
-            cells.setdefault(match[1], {}).setdefault(match[2], []).append(test)
+def _claim(verdict: Verdict) -> str:
+    return f"- **The verdict {'holds' if verdict.holds else 'does not hold'}** on `{verdict.lane}`: {_counts(verdict)}."
+
+
+def _cell(verdict: Verdict, bug: Bug) -> str:
+    """Say how many tests showed a bug on a lane, and what became of it."""
+    shown = next((shown for shown in verdict.shown if shown.bug == bug), None)
+    if shown is None:
+        return "–"
+    return f"{len(shown.tests)} {'✗' if shown.tests else '?'} → {'✓' if _fixed(shown) else '✗'}"
+
+
+def _matrix(lanes: Sequence[Lane]) -> Iterator[str]:
+    """Draw what became of mono audio, by container, dtype, device and shape: a sign for 1.3.0 and one for patched."""
+    cells: dict[str, dict[tuple[str, str], list[str]]] = {}
+    for lane in lanes:
+        for test in sorted(lane.patched.results):
+            if match := re.search(r"test_any_form_of_mono_audio\w+\[[^-]+-[^-]+-([^-]+-[^-]+)-([^-]+)-", test):
+                cells.setdefault(match[1], {}).setdefault((lane.verdict.lane, match[2]), []).append(test)
     if not cells:
         return
     shapes = {"1d": "`(samples,)`", "1xn": "`(1, samples)`", "nx1": "`(samples, 1)`"}
-    yield f"| audio | {' | '.join(shapes.values())} |"
-    yield f"|---{'|:-:' * len(shapes)}|"
+    yield f"| audio | {' | '.join(f'{lane.verdict.lane} {shape}' for lane in lanes for shape in shapes.values())} |"
+    yield f"|---{'|:-:' * len(shapes) * len(lanes)}|"
     for form, row in cells.items():
-        signs = [f"{_sign(upstream, row.get(shape, []))} → {_sign(patched, row.get(shape, []))}" for shape in shapes]
+        signs = [
+            f"{_sign(lane.upstream, tests)} → {_sign(lane.patched, tests)}"
+            for lane in lanes
+            for tests in (row.get((lane.verdict.lane, shape), []) for shape in shapes)
+        ]
         yield f"| {form.replace('-', ' ')} | {' | '.join(signs)} |"
     yield ""
 
@@ -72,24 +109,33 @@ def _counts(verdict: Verdict) -> str:
     return ", ".join(f"{n} {kind}" for kind, n in sorted(verdict.counts.items())) or "no test"
 
 
-def show(verdict: Verdict, upstream: Run, seconds: Mapping[str, float], not_run: Mapping[str, str]) -> None:
-    """Print a verdict."""
+def show(lane: Lane) -> None:
+    """Print the verdict of a lane."""
+    verdict = lane.verdict
     console = Console(highlight=False, soft_wrap=True)
     console.print()
     for shown in verdict.shown:
         n = len(shown.tests)
         sign = "[red]✗[/]→[green]✓[/]" if _fixed(shown) else "[red]✗→✗[/]" if shown.tests else "[red]?→?[/]"
         console.print(f"{sign} [bold]{shown.bug.id}[/] {escape(shown.bug.title)}, {n} test{'s' * (n != 1)}")
-        console.print(f"    [dim]{escape(example(shown, upstream))}")
+        console.print(f"    [dim]{escape(example(shown, lane.upstream))}")
     for problem in verdict.problems[:40]:
         console.print(f"[red]•[/] {escape(problem)}")
     if len(verdict.problems) > 40:
         console.print(f"  and {len(verdict.problems) - 40} more in out/{verdict.lane}/verdict.json")
-    for name, reason in not_run.items():
+    for name, reason in lane.not_run.items():
         console.print(f"[yellow]{name}: not run[/], {escape(reason)}")
-    console.print(f"\n{_counts(verdict)}; " + ", ".join(f"{name} {s:.0f} s" for name, s in seconds.items()))
-    holds, colour = ("holds", "green") if verdict.holds else ("does not hold", "red")
-    console.print(f"[bold {colour}]The verdict {holds} on {verdict.lane}.")
+    console.print()
+    summarise([lane])
+
+
+def summarise(lanes: Sequence[Lane]) -> None:
+    """Print what came of each lane, a line each."""
+    console = Console(highlight=False, soft_wrap=True)
+    for lane in lanes:
+        verdict, times = lane.verdict, ", ".join(f"{name} {s:.0f} s" for name, s in lane.seconds.items())
+        holds, colour = ("holds", "green") if verdict.holds else ("does not hold", "red")
+        console.print(f"[bold {colour}]The verdict {holds} on {verdict.lane}:[/] {_counts(verdict)}; {times}")
 
 
 def update_readme(readme: Path, verdict: Path) -> None:

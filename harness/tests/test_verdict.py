@@ -10,8 +10,8 @@ from importlib.metadata import version
 import pytest
 
 from harness import HarnessError, lane, trees
-from harness.lane import CATALOGUE
-from harness.report import markdown, update_readme
+from harness.lane import CATALOGUE, NOTHING
+from harness.report import Lane, markdown
 from harness.trees import series
 from harness.verdict import Bug, Catalogue, Reason, Result, Run, judge, read_catalogue, read_run
 
@@ -247,14 +247,24 @@ def test_every_bug_names_a_patch_of_the_series_and_every_patch_fixes_a_bug():
     assert {bug.patch for bug in read_catalogue(CATALOGUE).bugs} == {patch.name for patch in series()}
 
 
+def laned(before, after, name="cpu", not_run=NOTHING):
+    """Judge two runs, as a lane gives them to the report."""
+    verdict = judge(run(before), run(after), CATALOGUED, "cpu")
+    return Lane(replace(verdict, lane=name), run(before), run(after), {"upstream": 1.0, "patched": 2.0}, not_run)
+
+
 def test_markdown_says_whether_it_holds_and_shows_one_exception_a_bug():
-    text = markdown(
-        judge(run(UPSTREAM), run(PATCHED), CATALOGUED, "cpu"), run(UPSTREAM), run(PATCHED), {"tpu": "there is none"}
-    )
-    assert text.startswith("**The verdict holds** on `cpu`: 3 fail→pass, 1 pass→pass.\n")
-    row = "| [hard-of-hearing](tests/bugs.toml): It hears nothing | `TypeError: deaf` | 2 | ✗ | ✓ [0001](patches/0001.patch) |"
+    text = markdown([laned(UPSTREAM, PATCHED, not_run={"tpu": "there is none"})])
+    assert text.startswith("- **The verdict holds** on `cpu`: 3 fail→pass, 1 pass→pass.\n")
+    row = "| [hard-of-hearing](tests/bugs.toml): It hears nothing | `TypeError: deaf` | 2 ✗ → ✓ | [0001](patches/0001.patch) |"
     assert row in text.splitlines()
     assert text.endswith("\nNot run: tpu (there is none).\n")
+
+
+def test_markdown_of_two_lanes_has_a_column_for_each():
+    text = markdown([laned(UPSTREAM, PATCHED), laned(UPSTREAM, UPSTREAM, "sim")])
+    assert "- **The verdict does not hold** on `sim`: 3 fail→fail, 1 pass→pass." in text
+    assert "| `TypeError: deaf` | 2 ✗ → ✓ | 2 ✗ → ✗ | " in text
 
 
 def test_the_matrix_shows_a_pass_only_where_every_case_passed():
@@ -263,19 +273,24 @@ def test_the_matrix_shows_a_pass_only_where_every_case_passed():
     )
     before = {form("1d", "a-clip"): DEAF, form("1d", "b-clip"): DEAF, form("1xn", "a-clip"): PASS, form("nx1", "a-clip"): PASS}
     after = {**dict.fromkeys(before, PASS), form("nx1", "a-clip"): Result("skipped")}
-    text = markdown(judge(run(before), run(after), CATALOGUED, "cpu"), run(before), run(after), {})
-    assert "| numpy float64 | ✗ → ✓ | ✓ → ✓ | ✓ → ? |" in text.splitlines()
+    assert "| numpy float64 | ✗ → ✓ | ✓ → ✓ | ✓ → ? |" in markdown([laned(before, after)]).splitlines()
 
 
-def test_readme_takes_the_last_verdict_and_keeps_the_rest(tmp_path):
-    readme, verdict = tmp_path / "README.md", tmp_path / "verdict.md"
-    readme.write_text("# Title\n<!-- verdict: by nox -->\nold\n<!-- /verdict -->\nend\n")
-    with pytest.raises(HarnessError, match="there is no verdict yet"):
-        update_readme(readme, verdict)
-    verdict.write_text("new\n")
-    update_readme(readme, verdict)
-    assert readme.read_text() == "# Title\n<!-- verdict: by nox -->\nnew\n<!-- /verdict -->\nend\n"
-    readme.write_text("# Title\n")
-    with pytest.raises(HarnessError, match="has no place for the verdict"):
-        update_readme(readme, verdict)
-    assert readme.read_text() == "# Title\n"
+@pytest.mark.parametrize(("compiler", "lanes"), [(None, ["cpu", "sim"]), ("no C++ compiler: install one", ["cpu"])])
+def test_every_lane_that_this_host_can_have_is_run_and_the_other_named(monkeypatch, tmp_path, compiler, lanes):
+    asked = []
+
+    def run_lane(name, *, stack, absent):
+        asked.append(name)
+        return laned(
+            UPSTREAM, PATCHED, name, {"sim": "not asked for", **absent} if name == "cpu" else {"cpu": "not asked for"}
+        )
+
+    monkeypatch.setattr(lane, "OUT", tmp_path)
+    monkeypatch.setattr(lane, "run_lane", run_lane)
+    monkeypatch.setattr(lane.devices, "lacks", lambda name: compiler)
+    assert lane.run_every_lane()
+    assert asked == lanes
+    text = (tmp_path / "verdict.md").read_text()
+    assert ("sim (no C++ compiler: install one)" in text) == (compiler is not None)
+    assert "not asked for" not in text
