@@ -46,12 +46,14 @@ def test_the_readme_recipe_transcribes_without_naming_a_device(load):
 @each_class
 def test_an_automatic_device_that_fails_at_the_move_falls_back_to_the_cpu_with_a_warning(load, part, monkeypatch):
     # What hosted macOS runners do with mps: reported as available, and every allocation fails.
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    broken = MISSING[0]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: broken == "cuda")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: broken == "mps")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         loaded = load(part)
     assert device_of(loaded).type == "cpu"
-    assert any(re.match(r"cannot use cuda \(.+\), using cpu: ", str(warning.message)) for warning in caught)
+    assert any(re.match(rf"cannot use {broken} \(.+\), using cpu: ", str(warning.message)) for warning in caught)
 
 
 @each_class

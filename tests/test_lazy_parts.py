@@ -33,10 +33,12 @@ def test_decode_gives_a_waveform_on_the_processors_device(processor, device, cod
     assert wave.abs().max() > 0
 
 
+@pytest.mark.accelerator
 def test_decode_gives_the_waveform_of_the_cpu(processor, fresh):
     torch.testing.assert_close(processor.decode(CODES).cpu(), fresh.decode(CODES), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.accelerator
 def test_decode_gives_the_waveform_of_the_cpu_after_a_move(fresh, device):
     expected = fresh.decode(CODES)
     torch.testing.assert_close(fresh.to(device).decode(CODES).cpu(), expected, rtol=1e-3, atol=1e-4)
@@ -76,6 +78,7 @@ def test_mimi_decodes_on_the_processors_device(processor, device, record_propert
     assert wave.isfinite().all()
 
 
+@pytest.mark.accelerator
 def test_mimi_gives_the_waveform_of_the_cpu_after_a_move(fresh, device):
     with torch.no_grad():
         expected = fresh.mimi.decode(CODES)

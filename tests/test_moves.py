@@ -38,6 +38,7 @@ def test_a_chat_follows_its_processor(liquid_audio, fresh, elsewhere, add):
     assert {tensor.device.type for tensor in chat.values()} == {elsewhere.type}
 
 
+@pytest.mark.accelerator
 def test_a_chat_begun_before_the_move_gives_the_spoken_words(fresh, models, device):
     def move_and_add(chat):
         fresh.to(device)
@@ -54,6 +55,7 @@ def test_a_copied_processor_computes_by_itself(fresh):
     assert mel_digest(other, CLIP) == before
 
 
+@pytest.mark.accelerator
 def test_a_copied_processor_moves_by_itself(fresh, models, device):
     other = copy.deepcopy(fresh).to(device)
     spoken = transcribe(

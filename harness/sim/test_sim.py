@@ -167,6 +167,12 @@ def test_an_operation_that_it_lacks_fails_by_name(rows):
         torch.ops.sim_test.first_row(rows)
 
 
+def test_the_backward_pass_of_a_convolution_fails_by_name(accelerator):
+    module = torch.nn.Conv1d(2, 2, 1, device=accelerator)
+    with pytest.raises(RuntimeError, match="convolution_backward_overrideable"):
+        module(torch.ones(1, 2, 3, device=accelerator)).sum().backward()
+
+
 def test_a_module_moves_computes_and_comes_back(accelerator):
     module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LayerNorm(4), torch.nn.Conv1d(2, 2, 3, padding=1))
     expected = module(ROWS)
