@@ -51,7 +51,7 @@ def markdown(lanes: Sequence[Lane]) -> str:
     found: dict[str, tuple[Shown, Lane]] = {}
     for lane in lanes:
         for shown in lane.verdict.shown:
-            found.setdefault(shown.bug.id, (shown, lane))
+            found[shown.bug.id] = (shown, lane)  # the last lane is the one where devices tell the most
     for shown, lane in sorted(found.values(), key=lambda pair: pair[0].bug.patch):
         bug, words = shown.bug, example(shown, lane.upstream).replace("|", r"\|").replace("`", "'")
         threads = "".join(f" [#{thread.rpartition('/')[2]}]({thread})" for thread in bug.threads)

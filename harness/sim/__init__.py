@@ -50,18 +50,20 @@ def build(folder: Path) -> Path:
     library = folder / f"sim-{key}.so"
     with FileLock(folder / ".lock"):
         if not library.is_file():
-            if not any(map(shutil.which, [os.environ.get("CXX", ""), *COMPILERS])):
+            compiler = next(filter(None, map(shutil.which, [os.environ.get("CXX", ""), *COMPILERS])), None)
+            if compiler is None:
                 raise RuntimeError("no C++ compiler: install g++ or clang, or set CXX")
             print("building the stand-in accelerator: some 20 seconds, once", file=sys.stderr)
             with tempfile.TemporaryDirectory(dir=folder) as partial:
-                _compile(Path(partial)).rename(library)
+                _compile(Path(partial), compiler).rename(library)
     return library
 
 
-def _compile(folder: Path) -> Path:
+def _compile(folder: Path, compiler: str) -> Path:
     # In a process of its own: torch's loader looks for ninja on PATH, which may not have the environment's.
     program = "import sys; from torch.utils.cpp_extension import load; load('sim', sys.argv[1:2], build_directory=sys.argv[2], is_python_module=False)"
-    env = {**os.environ, "PATH": os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])}
+    path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
+    env = {**os.environ, "CXX": compiler, "PATH": path}
     done = subprocess.run([sys.executable, "-c", program, str(SOURCE), str(folder)], env=env, capture_output=True, text=True)
     if done.returncode:
         lines = (done.stdout + done.stderr).strip().splitlines()
