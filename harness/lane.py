@@ -21,6 +21,8 @@ DEFAULT = ("cpu", "sim")
 STACKS = ROOT / "harness" / "stacks"
 NOTHING: Mapping[str, str] = {}
 PACKAGES = ("torch", "torchaudio", "transformers", "safetensors", "numpy")
+# XLA compiles every shape anew, in each process, and a TPU serves one process at a time.
+SELECTED = {"xla": ("-m", "core", "--numprocesses", "0")}
 
 
 def run_suite(tree: str, lane: str, folder: Path, *options: str) -> tuple[Run, float]:
@@ -43,10 +45,11 @@ def run_suite(tree: str, lane: str, folder: Path, *options: str) -> tuple[Run, f
     env = {
         **os.environ,
         "HF_HUB_OFFLINE": "1",
-        **({"CUDA_VISIBLE_DEVICES": ""} if lane in DEFAULT else {}),
+        **({"CUDA_VISIBLE_DEVICES": ""} if lane in (*DEFAULT, "xla") else {}),
     }
     command = [sys.executable, "-m", "pytest", "tests", "--tree", tree, "--device", lane, "--numprocesses", "logical"]
-    command += ["--quiet", "--tb=no", "--no-summary", "--report-log", str(log), "--collected", str(collected), *options]
+    command += ["--quiet", "--tb=no", "--no-summary", "--report-log", str(log), "--collected", str(collected)]
+    command += [*SELECTED.get(lane, ()), *options]
     start = time.monotonic()
     subprocess.run(command, cwd=ROOT, env=env)
     return read_run(log, collected), time.monotonic() - start
@@ -85,13 +88,13 @@ def run_lane(lane: str, *options: str, stack: str | None = None, absent: Mapping
     """
     if stack:
         require_stack(stack)
-    devices.require(lane)
+    devices.refuse(lane, devices.lacks(lane))
     upstream, patched = trees.resolve("upstream"), trees.resolve("patched")
     if upstream.digest == patched.digest:
         raise HarnessError("upstream and patched are the same tree: the series changes nothing")
     catalogue = read_catalogue(CATALOGUE)
     not_run = _not_run(lane, options, absent)
-    name = lane if stack in (None, "pinned") else f"{lane}-{stack}"
+    name = lane if stack in (None, "pinned", lane) else f"{lane}-{stack}"
     folder = OUT / name
     runs, seconds = {}, {}
     for tree in (upstream, patched):
@@ -120,7 +123,7 @@ def run_lane(lane: str, *options: str, stack: str | None = None, absent: Mapping
             "device": devices.describe(lane),
             "python": platform.python_version(),
         },
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": {name: version(name) for name in (*PACKAGES, *(["torch_xla"] if lane == "xla" else []))},
         "options": options,
         "not run": not_run,
         "seconds": {name: round(s, 1) for name, s in seconds.items()},
@@ -149,6 +152,9 @@ def require_stack(stack: str) -> None:
 
 def _not_run(lane: str, options: tuple[str, ...], absent: Mapping[str, str]) -> dict[str, str]:
     """Say which lanes nobody may take for granted, and why they did not run."""
-    reasons = {"sim": "not asked for", **{name: devices.lacks(name) or "not asked for" for name in devices.NEEDS}, **absent}
+    others = [name for name in devices.NEEDS if name != lane]
+    reasons = {"sim": "not asked for", **{name: devices.lacks(name) or "not asked for" for name in others}, **absent}
     reasons.pop(lane, None)
+    if lane == "xla" and not (on := devices.describe(lane)).startswith("TPU"):
+        reasons["tpu"] = f"xla computed on {on}"
     return evidence.cite(reasons) | ({} if "--checkpoint" in options else {"real checkpoint": "no --checkpoint was given"})

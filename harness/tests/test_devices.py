@@ -22,6 +22,11 @@ def test_a_device_that_was_asked_for_and_is_not_usable_is_an_error(name):
         devices.require(name)
 
 
+def test_a_missing_xla_says_which_session_has_it():
+    with pytest.raises(HarnessError, match=r"^--device xla:0: [^\n]+: needs torch_xla: run `nox -s xla`$"):
+        devices.require("xla:0")
+
+
 def test_a_missing_mps_says_what_it_needs(monkeypatch):
     monkeypatch.setattr(devices, "usable", lambda name: False)
     with pytest.raises(HarnessError, match="needs macOS on Apple silicon"):
