@@ -46,6 +46,11 @@ class Clip:
         return torch.from_numpy(samples if samples.ndim == 1 else samples.mean(1)).reshape(1, -1)
 
 
+def pad(wave: torch.Tensor, sampling_rate: int) -> torch.Tensor:
+    """Append silence up to a whole number of 1.5 seconds, so that the clips have three lengths in all."""
+    return torch.nn.functional.pad(wave, (0, -wave.shape[-1] % (sampling_rate * 3 // 2)))
+
+
 @cache
 def clips() -> list[Clip]:
     """Read the manifest and verify the files that it names."""

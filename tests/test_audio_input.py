@@ -46,6 +46,7 @@ def chat(liquid_audio, processor):
     return liquid_audio.ChatState(processor, dtype=torch.float32)
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_audio_that_is_not_mono_is_refused_with_its_shape(chat, container, shape):
@@ -55,6 +56,7 @@ def test_audio_that_is_not_mono_is_refused_with_its_shape(chat, container, shape
     assert chat.audio_in_lens.tolist() == []
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("shape", [(0,), (1, 0)], ids=["1d", "1xn"])
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_audio_without_samples_is_refused(chat, container, shape):
@@ -62,6 +64,7 @@ def test_audio_without_samples_is_refused(chat, container, shape):
         chat.add_audio(CONTAINERS[container](torch.empty(shape)), RATE)
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_audio_that_is_not_floating_point_is_refused_with_its_dtype(chat, container, dtype):
@@ -70,6 +73,7 @@ def test_audio_that_is_not_floating_point_is_refused_with_its_dtype(chat, contai
     assert chat.audio_in_lens.tolist() == []
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("other", OTHERS)
 def test_what_is_neither_tensor_nor_array_is_refused_with_its_type(chat, other):
     with refused(TypeError, rf"expected a torch tensor or NumPy array, got {type(OTHERS[other]).__name__}"):
@@ -96,6 +100,7 @@ else:
     assert done.stdout.splitlines()[-1] == "refused with a ValueError"
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_the_callers_data_stays_as_it_was(chat, container):
     wave = CONTAINERS[container](SPEECH)
@@ -104,6 +109,7 @@ def test_the_callers_data_stays_as_it_was(chat, container):
     assert (wave == before).all()
 
 
+@pytest.mark.core
 def test_a_read_only_array_is_accepted_without_a_warning(chat):
     wave = np.frombuffer(SPEECH.numpy().tobytes(), dtype=np.float32)
     assert not wave.flags.writeable
@@ -111,6 +117,7 @@ def test_a_read_only_array_is_accepted_without_a_warning(chat):
     assert chat.audio_in_lens.tolist() == [51]
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("form", TAKEN)
 @pytest.mark.parametrize("rate", [16_000, 22_050])
 def test_a_tensor_of_one_channel_keeps_its_bits(chat, record_property, rate, form):

@@ -11,8 +11,10 @@ from harness.expect import refused
 from harness.speech import clips, normalise, transcribe
 
 CLASSES = {"processor": "LFM2AudioProcessor", "model": "LFM2AudioModel"}
+FORMS = {"name": str, "device": torch.device, "first": "{}:0".format}
 MISSING = [name for name in ("cuda", "mps", "xpu", "gpu") if not devices.usable(name)]
 
+pytestmark = pytest.mark.core
 each_class = pytest.mark.parametrize("part", CLASSES)
 
 
@@ -57,10 +59,10 @@ def test_an_automatic_device_that_fails_at_the_move_falls_back_to_the_cpu_with_a
 
 
 @each_class
-@pytest.mark.parametrize("as_type", [str, torch.device])
-def test_an_explicit_device_is_used_without_a_warning(load, part, device, as_type):
+@pytest.mark.parametrize("form", FORMS)
+def test_an_explicit_device_is_used_without_a_warning(load, part, device, form):
     with warnings.catch_warnings(action="error"):
-        loaded = load(part, device=as_type(device))
+        loaded = load(part, device=FORMS[form](device.type))
     assert device_of(loaded).type == device.type
 
 

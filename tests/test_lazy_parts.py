@@ -12,6 +12,7 @@ from harness.speech import digest
 CODES = torch.arange(8 * 4).reshape(1, 8, 4) * 61 % 2048
 SAMPLES = 4 * 1920
 
+pytestmark = pytest.mark.core
 no_values = pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter:UserWarning")
 
 

@@ -30,6 +30,7 @@ def append(chat):
     chat.append(text=TOKENS, audio_out=torch.empty((8, 0), dtype=torch.long), modality_flag=torch.ones_like(TOKENS))
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("add", [add_nothing, add_text, append], ids=lambda add: add.__name__)
 def test_a_chat_follows_its_processor(liquid_audio, fresh, elsewhere, add):
     chat = liquid_audio.ChatState(fresh)
@@ -38,6 +39,7 @@ def test_a_chat_follows_its_processor(liquid_audio, fresh, elsewhere, add):
     assert {tensor.device.type for tensor in chat.values()} == {elsewhere.type}
 
 
+@pytest.mark.core
 @pytest.mark.accelerator
 def test_a_chat_begun_before_the_move_gives_the_spoken_words(fresh, models, device):
     def move_and_add(chat):
@@ -47,6 +49,7 @@ def test_a_chat_begun_before_the_move_gives_the_spoken_words(fresh, models, devi
     assert normalise(transcribe(fresh, models(torch.float32), move_and_add, torch.float32).text) == CLIP.text
 
 
+@pytest.mark.core
 def test_a_copied_processor_computes_by_itself(fresh):
     other = copy.deepcopy(fresh)
     before = mel_digest(other, CLIP)
@@ -55,6 +58,7 @@ def test_a_copied_processor_computes_by_itself(fresh):
     assert mel_digest(other, CLIP) == before
 
 
+@pytest.mark.core
 @pytest.mark.accelerator
 def test_a_copied_processor_moves_by_itself(fresh, models, device):
     other = copy.deepcopy(fresh).to(device)
@@ -65,6 +69,7 @@ def test_a_copied_processor_moves_by_itself(fresh, models, device):
     assert fresh.device.type == "cpu"
 
 
+@pytest.mark.core
 def test_a_pickled_processor_is_on_the_device_and_gives_the_same_mel(processor, device):
     other = pickle.loads(pickle.dumps(processor))
     assert other.device.type == device.type
@@ -77,6 +82,7 @@ def test_a_spawned_worker_takes_a_processor(fresh, device):
         assert pool.submit(mel_digest, pickled, CLIP).result() == mel_digest(fresh, CLIP)
 
 
+@pytest.mark.core
 @pytest.mark.accelerator
 @pytest.mark.parametrize("elsewhere", ["model", "processor"])
 def test_a_model_and_a_processor_on_different_devices_are_named(liquid_audio, checkpoint, device, elsewhere):

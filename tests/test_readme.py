@@ -21,6 +21,7 @@ def test_there_is_an_example_for_each_common_source():
     assert list(EXAMPLES) == ["soundfile", "librosa", "scipy.io.wavfile", "wave", "gradio", "datasets"]
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("source", EXAMPLES)
 def test_the_example_gives_the_spoken_words(processor, models, source):
     samples, rate = soundfile.read(CLIPS / STEREO.file, dtype="int16")

@@ -5,7 +5,7 @@ from operator import attrgetter
 import pytest
 import torch
 
-from harness.speech import clips, normalise, transcribe
+from harness.speech import clips, normalise, pad, transcribe
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CONTAINERS = {"numpy": torch.Tensor.numpy, "torch": torch.clone}
@@ -17,9 +17,12 @@ MEL_ATOL = {"float32": 0.0, "float64": 5e-2}
 CHAT_RTOL = {"float32": 0.0, "bfloat16": 2**-7}
 
 every_clip = pytest.mark.parametrize("clip", clips(), ids=attrgetter("id"))
+every_clip_and_one_for_the_core = pytest.mark.parametrize(
+    "clip", [pytest.param(clip, id=clip.id, marks=() if n else pytest.mark.core) for n, clip in enumerate(clips())]
+)
 
 
-@every_clip
+@every_clip_and_one_for_the_core
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_canonical_waveform_gives_the_spoken_words(canonical, record_property, dtype, clip):
     spoken = canonical(clip, DTYPES[dtype])
@@ -27,7 +30,17 @@ def test_canonical_waveform_gives_the_spoken_words(canonical, record_property, d
     assert normalise(spoken.text) == clip.text
 
 
+@pytest.mark.core
 @every_clip
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_silence_after_a_clip_adds_no_words(processor, models, record_property, dtype, clip):
+    wave = pad(clip.mono(), clip.sampling_rate)
+    spoken = transcribe(processor, models(DTYPES[dtype]), lambda chat: chat.add_audio(wave, clip.sampling_rate), DTYPES[dtype])
+    record_property("digest", spoken.digest)
+    assert normalise(spoken.text) == clip.text
+
+
+@every_clip_and_one_for_the_core
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("wave_dtype", ["float32", "float64"])
 @pytest.mark.parametrize("container", CONTAINERS)

@@ -45,3 +45,12 @@ def test_refused_takes_the_error_that_it_names_and_no_other():
         raise ValueError("other")
     with pytest.raises(pytest.fail.Exception, match="nothing was raised, expected ValueError"), refused(ValueError, "shape"):
         pass
+
+
+def test_padded_clips_have_three_lengths_and_end_in_silence():
+    padded = {clip: speech.pad(clip.mono(), clip.sampling_rate) for clip in speech.clips()}
+    assert {wave.shape[1] / clip.sampling_rate for clip, wave in padded.items()} == {1.5, 3.0, 4.5}
+    for clip, wave in padded.items():
+        samples = clip.mono().shape[1]
+        assert torch.equal(wave[:, :samples], clip.mono())
+        assert not wave[:, samples:].any()
