@@ -25,6 +25,7 @@ STACKS = {
     "floor": ("floor",),
     "pinned": ("pinned",),
     "latest": ("latest",),
+    "xla": ("xla",),
     "train": ("pinned", "train"),
     "lint": ("lint",),
 }
@@ -62,6 +63,12 @@ def cuda(session: nox.Session) -> None:
 def mps(session: nox.Session) -> None:
     """Give the verdict for the GPU of a Mac; an error on a host that has none."""
     session.run(stack(session), "-m", "harness", "verdict", "--stack", "pinned", "--device", "mps", *session.posargs)
+
+
+@nox.session
+def xla(session: nox.Session) -> None:
+    """Give the verdict for the core of the suite through torch_xla, on a TPU or the CPU: Linux on x86-64, Python 3.12 or 3.13."""
+    session.run(stack(session, "xla"), "-m", "harness", "verdict", "--stack", "xla", "--device", "xla", *session.posargs)
 
 
 @nox.session
