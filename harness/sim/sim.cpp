@@ -9,9 +9,9 @@
 #include <ATen/ops/convolution.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
+#include <c10/core/impl/alloc_cpu.h>
 #include <torch/library.h>
 
-#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -39,11 +39,10 @@ C10_REGISTER_GUARD_IMPL(PrivateUse1, Guard)
 
 struct Memory final : c10::Allocator {
   c10::DataPtr allocate(size_t bytes) override {
-    void* data = bytes ? std::malloc(bytes) : nullptr;
-    TORCH_CHECK(data || !bytes, "sim: the host has no ", bytes, " bytes left");
-    return {data, data, &std::free, DEVICE};
+    void* data = c10::alloc_cpu(bytes);
+    return {data, data, &c10::free_cpu, DEVICE};
   }
-  c10::DeleterFnPtr raw_deleter() const override { return &std::free; }
+  c10::DeleterFnPtr raw_deleter() const override { return &c10::free_cpu; }
   void copy_data(void* to, const void* from, size_t bytes) const override { std::memcpy(to, from, bytes); }
 } memory;
 REGISTER_ALLOCATOR(SIM, &memory)
@@ -85,7 +84,10 @@ at::Tensor empty_strided(c10::IntArrayRef size, c10::IntArrayRef stride, std::op
 // The same memory as a CPU tensor, for as long as the other one lives.
 at::Tensor on_host(const at::Tensor& tensor) {
   if (!tensor.defined() || tensor.device().type() != SIM) return tensor;
-  return at::from_blob(tensor.mutable_data_ptr(), tensor.sizes(), tensor.strides(), tensor.options().device(c10::kCPU));
+  auto host = at::from_blob(tensor.mutable_data_ptr(), tensor.sizes(), tensor.strides(), tensor.options().device(c10::kCPU));
+  host._set_conj(tensor.is_conj());
+  host._set_neg(tensor.is_neg());
+  return host;
 }
 
 at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool) {
@@ -182,6 +184,10 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
   m.impl("view_as_real", at::native::view_as_real);
   m.impl("view_as_complex", at::native::view_as_complex);
 }
+
+// A lazily conjugated or negated tensor is copied as what it stands for. Without these, torch resolves it by a copy.
+TORCH_LIBRARY_IMPL(aten, Conjugate, m) { m.impl("_copy_from", torch::CppFunction::makeFallthrough()); }
+TORCH_LIBRARY_IMPL(aten, Negative, m) { m.impl("_copy_from", torch::CppFunction::makeFallthrough()); }
 
 TORCH_LIBRARY(sim, m) {
   m.def("set_strict(bool on) -> ()", [](bool on) { strict = on; });

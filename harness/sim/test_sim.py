@@ -94,6 +94,16 @@ def test_an_expanded_tensor_has_the_values(rows):
     assert rows[:1].expand(4, 3).cpu().equal(ROWS[:1].expand(4, 3))
 
 
+@pytest.mark.parametrize("lazily", [torch.conj, lambda tensor: tensor.conj().imag], ids=["conjugated", "negated"])
+def test_a_tensor_that_is_changed_when_it_is_read_has_the_values(accelerator, lazily):
+    here = torch.view_as_complex(ROWS.reshape(3, 2))
+    there = lazily(here.to(accelerator))
+    assert there.cpu().equal(lazily(here))
+    assert (there + 1).cpu().equal(lazily(here) + 1)
+    assert there[2].item() == lazily(here)[2].item()
+    assert there.copy_(lazily(here) * 2).cpu().equal(lazily(here) * 2)
+
+
 def test_in_place_operations_change_the_tensor(rows):
     same = rows
     same.mul_(2).add_(1)
