@@ -22,6 +22,7 @@ FIELDS: dict[str, type] = {
     "date": str,
     "holds": bool,
     "counts": dict,
+    "same bits": int,
     "bugs": list,
     "host": dict,
     "packages": dict,

@@ -109,6 +109,7 @@ def run_lane(lane: str, *options: str, stack: str | None = None, absent: Mapping
         "date": datetime.now(UTC).date().isoformat(),
         "problems": verdict.problems,
         "counts": verdict.counts,
+        "same bits": verdict.same_bits,
         "bugs": [
             {**asdict(s.bug), "shown": s.tests, "fixed": s.fixed, "example": example(s, runs["upstream"])}
             for s in verdict.shown

@@ -106,7 +106,8 @@ def _sign(run: Run, tests: list[str]) -> str:
 
 
 def _counts(verdict: Verdict) -> str:
-    return ", ".join(f"{n} {kind}" for kind, n in sorted(verdict.counts.items())) or "no test"
+    counts = ", ".join(f"{n} {kind}" for kind, n in sorted(verdict.counts.items())) or "no test"
+    return f"{counts}, {verdict.same_bits} of them bit for bit" if verdict.same_bits else counts
 
 
 def show(lane: Lane) -> None:

@@ -124,12 +124,14 @@ class Verdict:
         counts: tests by what became of them, such as "fail→pass"
         shown: the lane's bugs, in the catalogue's order
         problems: sentences, none if the verdict holds
+        same_bits: how many tests passed on both and recorded the same digest
     """
 
     lane: str
     counts: Mapping[str, int]
     shown: tuple[Shown, ...]
     problems: tuple[str, ...] = field(default=())
+    same_bits: int = 0
 
     @property
     def holds(self) -> bool:
@@ -231,7 +233,9 @@ def judge(upstream: Run, patched: Run, catalogue: Catalogue, lane: str) -> Verdi
     done = tuple(
         Shown(bug, tuple(shown[bug.id]), sum(patched.results[t].outcome == "passed" for t in shown[bug.id])) for bug in bugs
     )
-    return Verdict(lane, dict(counts), done, tuple(problems))
+    both = ((upstream.results.get(test), patched.results.get(test)) for test in tests)
+    same_bits = sum(bool(before and after and before.digest and before.digest == after.digest) for before, after in both)
+    return Verdict(lane, dict(counts), done, tuple(problems), same_bits)
 
 
 def _incomplete(name: str, run: Run, catalogue: Catalogue) -> Iterator[str]:

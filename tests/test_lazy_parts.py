@@ -26,8 +26,9 @@ def devices_of(module):
 
 
 @pytest.mark.parametrize("codes_on", ["cpu", "device"])
-def test_decode_gives_a_waveform_on_the_processors_device(processor, device, codes_on):
+def test_decode_gives_a_waveform_on_the_processors_device(processor, device, record_property, codes_on):
     wave = processor.decode(CODES.to(device if codes_on == "device" else "cpu"))
+    record_property("digest", digest(wave))
     assert wave.shape == (1, SAMPLES)
     assert wave.device.type == device.type
     assert wave.isfinite().all()

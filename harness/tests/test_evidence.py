@@ -15,6 +15,7 @@ RECORD = {
     "date": "2026-02-03",
     "problems": [],
     "counts": {"fail→pass": 2},
+    "same bits": 1,
     "bugs": [{"id": "deaf", "title": "It hears nothing", "shown": ["test_a", "test_b"], "fixed": 2, "example": "TypeError"}],
     "host": HOST,
     "packages": {"torch": "2.14.1"},

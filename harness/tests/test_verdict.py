@@ -261,6 +261,13 @@ def test_markdown_says_whether_it_holds_and_shows_one_exception_a_bug():
     assert text.endswith("\nNot run: tpu (there is none).\n")
 
 
+def test_outputs_that_are_the_same_bit_for_bit_are_counted():
+    one, none = Result("passed", digest="aa"), Result("passed")
+    before, after = {NOSE: one, EYE: none, EARS[0]: DEAF}, {NOSE: one, EYE: none, EARS[0]: one}
+    assert judge(run(before), run(after), CATALOGUED, "cpu").same_bits == 1
+    assert ": 1 fail→pass, 2 pass→pass, 1 of them bit for bit." in markdown([laned(before, after)])
+
+
 def test_markdown_of_two_lanes_has_a_column_for_each():
     text = markdown([laned(UPSTREAM, PATCHED), laned(UPSTREAM, UPSTREAM, "sim")])
     assert "- **The verdict does not hold** on `sim`: 3 fail→fail, 1 pass→pass." in text
