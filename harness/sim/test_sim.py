@@ -229,6 +229,16 @@ def test_from_pretrained_loads_on_it(checkpoint, liquid_audio, accelerator):
     assert {tensor.device for tensor in [*model.parameters(), *model.buffers()]} == {accelerator}
 
 
+@pytest.mark.parametrize("name", ["LFM2AudioProcessor", "LFM2AudioModel"])
+def test_a_device_that_is_chosen_automatically_is_this_one_where_there_is_no_gpu(
+    checkpoint, liquid_audio, accelerator, monkeypatch, name
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    loaded = getattr(liquid_audio, name).from_pretrained(checkpoint)
+    assert (loaded.device if name == "LFM2AudioProcessor" else next(loaded.parameters()).device) == accelerator
+
+
 def load_elsewhere(folder, env):
     """Load the device in a new process; return its exit code and the last line that it said."""
     program = f"import pathlib; from harness import sim; sim.load(pathlib.Path({str(folder)!r}))"
