@@ -17,7 +17,7 @@ import torch
 
 from harness import HarnessError, devices, trees
 from harness.checkpoint import complete
-from harness.speech import Clip, Transcription, transcribe
+from harness.speech import Clip, Transcription, digest, transcribe
 
 TREE = pytest.StashKey[trees.Tree]()
 DEVICE = pytest.StashKey[torch.device]()
@@ -155,15 +155,22 @@ def models(liquid_audio: Any, checkpoint: Path, device: torch.device) -> Callabl
 
 
 @pytest.fixture(scope="session")
-def canonical(processor: Any, models: Callable[[torch.dtype], Any]) -> Callable[[Clip, torch.dtype], Transcription]:
-    """The oracle: what the same release makes of a clip in the one form that every release takes."""
-    known: dict[tuple[str, torch.dtype], Transcription] = {}
+def oracle(processor: Any, models: Callable[[torch.dtype], Any]) -> Callable[[torch.Tensor, int, torch.dtype], Transcription]:
+    """What the same release makes of samples in the one form that every release takes: float32 of shape (1, samples)."""
+    known: dict[tuple[str, int, torch.dtype], Transcription] = {}
 
-    def transcription(clip: Clip, dtype: torch.dtype) -> Transcription:
-        if (clip.id, dtype) not in known:
-            known[clip.id, dtype] = transcribe(
-                processor, models(dtype), lambda chat: chat.add_audio(clip.mono(), clip.sampling_rate), dtype
-            )
-        return known[clip.id, dtype]
+    def transcription(samples: torch.Tensor, sampling_rate: int, dtype: torch.dtype) -> Transcription:
+        key = digest(samples), sampling_rate, dtype
+        if key not in known:
+            known[key] = transcribe(processor, models(dtype), lambda chat: chat.add_audio(samples, sampling_rate), dtype)
+        return known[key]
 
     return transcription
+
+
+@pytest.fixture(scope="session")
+def canonical(
+    oracle: Callable[[torch.Tensor, int, torch.dtype], Transcription],
+) -> Callable[[Clip, torch.dtype], Transcription]:
+    """What the same release makes of a clip in that form."""
+    return lambda clip, dtype: oracle(clip.mono(), clip.sampling_rate, dtype)

@@ -11,6 +11,9 @@ from rich.markup import escape
 from harness import HarnessError
 from harness.verdict import Bug, Run, Shown, Verdict
 
+# The shapes of audio in the suite's ids, as people write them.
+SHAPES = {"1d": "(n,)", "1xn": "(1, n)", "nx1": "(n, 1)", "2xn": "(2, n)", "nx2": "(n, 2)", "nx8": "(n, 8)"}
+
 
 @dataclass(frozen=True)
 class Lane:
@@ -78,15 +81,15 @@ def _cell(verdict: Verdict, bug: Bug) -> str:
 
 
 def _matrix(lanes: Sequence[Lane]) -> Iterator[str]:
-    """Draw what became of mono audio, by container, dtype, device and shape: a sign for 1.3.0 and one for patched."""
+    """Draw what became of audio, by container, dtype, device and shape: a sign for 1.3.0 and one for patched."""
     cells: dict[str, dict[tuple[str, str], list[str]]] = {}
     for lane in lanes:
         for test in sorted(lane.patched.results):
-            if match := re.search(r"test_any_form_of_mono_audio\w+\[[^-]+-[^-]+-([^-]+-[^-]+)-([^-]+)-", test):
+            if match := re.search(r"test_any_form_of_audio\w+\[[^-]+-[^-]+-([^-]+-[^-]+)-([^-]+)-", test):
                 cells.setdefault(match[1], {}).setdefault((lane.verdict.lane, match[2]), []).append(test)
     if not cells:
         return
-    shapes = {"1d": "`(samples,)`", "1xn": "`(1, samples)`", "nx1": "`(samples, 1)`"}
+    shapes = {shape: f"`{words}`" for shape, words in SHAPES.items()}
     yield f"| audio | {' | '.join(f'{lane.verdict.lane} {shape}' for lane in lanes for shape in shapes.values())} |"
     yield f"|---{'|:-:' * len(shapes) * len(lanes)}|"
     for form, row in cells.items():
