@@ -22,6 +22,7 @@ def main() -> int:
     commands.add_parser("readme", help="put the last verdict of cpu and sim into README.md")
     evidence = commands.add_parser("evidence", help="run a lane, and write what it found to fixtures/evidence/, to commit")
     evidence.add_argument("--device", required=True, help="the lane")
+    commands.add_parser("benchmark", help="print what the patches cost input that upstream takes, as a ratio")
     gate = commands.add_parser("gate", help="check that every lane of a CI run reported a verdict that holds")
     gate.add_argument("folder", type=Path, help="the reports, <artifact>/<lane>/verdict.json")
     gate.add_argument("--require", nargs="+", required=True, metavar="LANE", help="<artifact>/<lane> that must hold")
@@ -52,6 +53,11 @@ def main() -> int:
                 from harness.report import update_readme
 
                 update_readme(ROOT / "README.md", OUT / "verdict.md")
+                return 0
+            case "benchmark":
+                from harness.benchmark import run
+
+                run()
                 return 0
             case "evidence":
                 from harness import lane
