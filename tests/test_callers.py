@@ -1,0 +1,234 @@
+"""Audio exactly as real callers hold it: what each library returns, handed on as it is, becomes the spoken words.
+
+What comes in is measured against the same file read by soundfile in float32, mixed down, as a tensor of shape (1, samples).
+"""
+
+import io
+import wave
+from array import array
+
+import librosa
+import numpy as np
+import pytest
+import soundfile
+import torch
+import torchaudio
+from scipy.io import wavfile
+
+from harness.expect import refused
+from harness.speech import CLIPS, clips, normalise, transcribe
+
+# At 48 kHz each format can hold them, Opus too, and everybody resamples. The sides of the stereo clip differ.
+SPOKEN = {
+    "mono": next(clip for clip in clips() if clip.id == "human-ledger-48k-mono"),
+    "stereo": next(clip for clip in clips() if clip.id == "slt-thanks-48k-stereo"),
+}
+RATE = 48_000
+
+SUBTYPES = {
+    "WAV": "PCM_U8 PCM_16 PCM_24 PCM_32 FLOAT DOUBLE ULAW ALAW IMA_ADPCM MS_ADPCM".split(),
+    "FLAC": ["PCM_S8", "PCM_16", "PCM_24"],
+    "OGG": ["VORBIS", "OPUS"],
+}
+MONO_ONLY = "GSM610 G721_32 NMS_ADPCM_16 NMS_ADPCM_24 NMS_ADPCM_32".split()
+NOT_WRITTEN = ["MPEG_LAYER_III"]
+READS = {
+    "float64": {},
+    "always_2d": {"always_2d": True},
+    "float32": {"dtype": "float32"},
+    "int16": {"dtype": "int16"},
+    "int32": {"dtype": "int32"},
+}
+# A file of floats read as integers is lost before anybody sees it: soundfile rounds, and does not scale, to -1, 0 and 1.
+FLOATING = ("FLOAT", "DOUBLE")
+
+# How far a mel may be from that of the same file read in float32. What each format stores in up to 24 bits is the same number in
+# every dtype, 8-bit and mu-law samples too: it is the file that is coarse. Vorbis and Opus decode to floating point alone;
+# integers round that, and in bins that are all but silent the logarithm magnifies it, to 0.06 and 3e-5 where it was measured.
+MEL_ATOL = {("VORBIS", "int16"): 0.2, ("OPUS", "int16"): 0.2, ("VORBIS", "int32"): 1e-3, ("OPUS", "int32"): 1e-3}
+
+every_clip = pytest.mark.parametrize("spoken", SPOKEN)
+
+
+@pytest.fixture
+def hears(liquid_audio, processor, models):
+    """Transcribe what a caller hands to `add_audio`, and compare the mel with that of the same samples in canonical form."""
+
+    def check(spoken, given, samples, rate=RATE, atol=0.0):
+        canonical = liquid_audio.ChatState(processor, dtype=torch.float32)
+        canonical.add_audio(torch.from_numpy(samples).reshape(1, -1), rate)
+        heard = transcribe(processor, models(torch.float32), lambda chat: chat.add_audio(*given), torch.float32)
+        torch.testing.assert_close(heard.mel, canonical.audio_in.cpu(), rtol=0.0, atol=atol)
+        assert normalise(heard.text) == SPOKEN[spoken].text
+
+    return check
+
+
+def pcm(spoken, dtype):
+    """The clip's samples in the dtype of a WAV file."""
+    samples, _ = soundfile.read(CLIPS / SPOKEN[spoken].file, dtype="int16" if dtype == "uint8" else dtype)
+    return ((samples >> 8) + 128).astype(np.uint8) if dtype == "uint8" else samples
+
+
+def mixed(path):
+    """The file's samples in float32, mixed down."""
+    return soundfile.read(path, dtype="float32", always_2d=True)[0].mean(1)
+
+
+def soundfile_cases():
+    for spoken in SPOKEN:
+        for container, subtypes in SUBTYPES.items():
+            for subtype in subtypes + (MONO_ONLY if (spoken, container) == ("mono", "WAV") else []):
+                for read in READS:
+                    if not (subtype in FLOATING and read.startswith("int")):
+                        yield pytest.param(
+                            spoken, container, subtype, read, id=f"soundfile-{spoken}-{container}-{subtype}-{read}"
+                        )
+
+
+@pytest.mark.parametrize(("spoken", "container", "subtype", "read"), soundfile_cases())
+def test_what_soundfile_reads_gives_the_spoken_words(hears, tmp_path, spoken, container, subtype, read):
+    path = tmp_path / f"speech.{container.lower()}"
+    soundfile.write(path, pcm(spoken, "float32"), RATE, subtype)
+    assert soundfile.info(path).subtype == subtype
+    hears(spoken, soundfile.read(path, **READS[read]), mixed(path), atol=MEL_ATOL.get((subtype, read), 0.0))
+
+
+def test_every_subtype_that_soundfile_writes_is_among_them():
+    known = {container: {*subtypes} for container, subtypes in SUBTYPES.items()}
+    known["WAV"] |= {*MONO_ONLY, *NOT_WRITTEN}
+    assert {container: {*soundfile.available_subtypes(container)} for container in SUBTYPES} == known
+
+
+@every_clip
+@pytest.mark.parametrize("mmap", [False, True], ids=["read", "mmap"])
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "float32", "float64"], ids="scipy-{}".format)
+def test_what_scipy_reads_gives_the_spoken_words(hears, tmp_path, dtype, mmap, spoken):
+    path = tmp_path / "speech.wav"
+    wavfile.write(path, RATE, pcm(spoken, dtype))
+    rate, samples = wavfile.read(path, mmap=mmap)
+    assert samples.dtype == dtype
+    hears(spoken, (samples, rate), mixed(path))
+
+
+@every_clip
+@pytest.mark.parametrize(
+    ("subtype", "endian", "dtype"),
+    [("PCM_24", "LITTLE", "<i4"), ("PCM_16", "BIG", ">i2"), ("PCM_24", "BIG", ">i4")],
+    ids=["scipy-24bit", "scipy-rifx-16bit", "scipy-rifx-24bit"],
+)
+def test_what_scipy_reads_and_does_not_write_gives_the_spoken_words(hears, tmp_path, subtype, endian, dtype, spoken):
+    path = tmp_path / "speech.wav"
+    soundfile.write(path, pcm(spoken, "float32"), RATE, subtype, endian)
+    rate, samples = wavfile.read(path)
+    assert samples.dtype == dtype
+    # 24 bits come in the upper ones of 32, so that full scale is that of int32.
+    assert subtype == "PCM_16" or not (samples & 0xFF).any()
+    hears(spoken, (samples, rate), mixed(path))
+
+
+@every_clip
+@pytest.mark.parametrize("sr", [None, 16_000], ids=["own-rate", "16k"])
+@pytest.mark.parametrize("mono", [True, False], ids=["librosa-mixed", "librosa-channels"])
+def test_what_librosa_loads_gives_the_spoken_words(hears, mono, sr, spoken):
+    path = CLIPS / SPOKEN[spoken].file
+    samples, rate = librosa.load(path, sr=sr, mono=mono)
+    # Resampled by librosa, it is not what add_audio makes of the file: the words are.
+    hears(spoken, (samples, rate), np.atleast_2d(samples).mean(0) if sr else mixed(path), rate)
+
+
+# torchaudio.load and save need torchcodec, which liquid-audio does not: these are tensors that torchaudio computes.
+TORCHAUDIO = {
+    "resampled": lambda wave: (torchaudio.functional.resample(wave, RATE, 24_000), 24_000),
+    "resampled-float64": lambda wave: (
+        torchaudio.transforms.Resample(RATE, 24_000, dtype=torch.float64)(wave.double()),
+        24_000,
+    ),
+    "mu-law": lambda wave: (torchaudio.transforms.MuLawDecoding()(torchaudio.transforms.MuLawEncoding()(wave)), RATE),
+    "louder": lambda wave: (torchaudio.transforms.Vol(3.0, "db")(wave), RATE),
+}
+
+
+@every_clip
+@pytest.mark.parametrize("source", TORCHAUDIO, ids="torchaudio-{}".format)
+def test_what_torchaudio_computes_gives_the_spoken_words(hears, source, spoken):
+    wave, rate = TORCHAUDIO[source](torch.from_numpy(pcm(spoken, "float32")).reshape(-1, SPOKEN[spoken].channels).T)
+    assert wave.shape[0] == SPOKEN[spoken].channels
+    # One channel of float64 stays that while it is resampled, as in 1.3.0: measured, it moves the mel by 1.4e-4.
+    hears(spoken, (wave, rate), wave.float().numpy().mean(0), rate, atol=1e-2 if wave.dtype == torch.float64 else 0.0)
+
+
+@pytest.mark.parametrize(
+    ("spoken", "container"),
+    [("mono", "frombuffer"), ("mono", "array"), ("stereo", "frombuffer")],
+    ids=["wave-mono-frombuffer", "wave-mono-array", "wave-stereo-frombuffer"],
+)
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32"])
+def test_what_the_wave_module_reads_gives_the_spoken_words(hears, tmp_path, dtype, spoken, container):
+    path = tmp_path / "speech.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((SPOKEN[spoken].channels, np.dtype(dtype).itemsize, RATE, 0, "NONE", ""))
+        file.writeframes(pcm(spoken, dtype).tobytes())
+    with wave.open(str(path)) as file:
+        frames, channels, rate = file.readframes(file.getnframes()), file.getnchannels(), file.getframerate()
+    if container == "array":
+        samples = array(np.dtype(dtype).char, frames)
+    else:
+        samples = np.frombuffer(frames, dtype)
+        samples = samples if channels == 1 else samples.reshape(-1, channels)
+    hears(spoken, (samples, rate), mixed(path))
+
+
+@every_clip
+def test_what_a_gradio_microphone_gives_becomes_the_spoken_words(hears, spoken):
+    microphone = (RATE, pcm(spoken, "int16"))
+    rate, samples = microphone
+    hears(spoken, (samples, rate), mixed(CLIPS / SPOKEN[spoken].file))
+
+
+def dataset_row(audio, style=None):
+    """One row of a dataset, in the style of datasets' formats: None, "numpy" or "torch"."""
+    import datasets
+
+    return datasets.Dataset.from_dict({"audio": [audio]}).with_format(style)
+
+
+@pytest.mark.parametrize("style", [None, "numpy", "torch"], ids=["datasets-list", "datasets-numpy", "datasets-torch"])
+@pytest.mark.parametrize("spoken", [*SPOKEN, "stereo-channels-first"])
+def test_what_datasets_holds_gives_the_spoken_words(hears, spoken, style):
+    spoken, _, channels_first = spoken.partition("-")
+    samples = pcm(spoken, "float32")
+    audio = dataset_row({"array": samples.T if channels_first else samples, "sampling_rate": RATE}, style)[0]["audio"]
+    hears(spoken, (audio["array"], audio["sampling_rate"]), mixed(CLIPS / SPOKEN[spoken].file))
+
+
+@every_clip
+def test_what_datasets_leaves_encoded_gives_the_spoken_words(hears, spoken):
+    # Without torchcodec, which liquid-audio does not need, datasets.Audio can neither encode nor decode.
+    import datasets
+
+    path = CLIPS / SPOKEN[spoken].file
+    rows = dataset_row({"bytes": path.read_bytes(), "path": path.name}).cast_column("audio", datasets.Audio(decode=False))
+    hears(spoken, soundfile.read(io.BytesIO(rows[0]["audio"]["bytes"])), mixed(path))
+
+
+MICROPHONE = (RATE, pcm("mono", "int16"))
+EXAMPLE = {"array": pcm("mono", "float32"), "sampling_rate": RATE}
+ORDER = "got int: .* its sampling rate second"
+MISUSES = {
+    "gradio-swapped": (MICROPHONE, ORDER),
+    "gradio-swapped-numpy-rate": ((np.int64(RATE), MICROPHONE[1]), ORDER.replace("int", "int64")),
+    "gradio-whole": ((MICROPHONE, RATE), "got tuple: pass the sampling rate apart"),
+    "datasets-whole": ((EXAMPLE, RATE), 'got dict: pass its "array" and its "sampling_rate"'),
+    "wave-bytes": ((MICROPHONE[1].tobytes(), RATE), "got bytes: read the file first"),
+    "path": ((CLIPS / SPOKEN["mono"].file, RATE), r"got PosixPath: read the file first, e\.g\. with `soundfile\.read"),
+}
+
+
+@pytest.mark.parametrize("misuse", MISUSES)
+def test_a_natural_misuse_is_refused_with_the_right_use(liquid_audio, processor, misuse):
+    given, words = MISUSES[misuse]
+    chat = liquid_audio.ChatState(processor, dtype=torch.float32)
+    with refused(TypeError, words):
+        chat.add_audio(*given)
+    assert chat.audio_in_lens.tolist() == []
