@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import settings
 
 from harness import HarnessError, devices, trees
 from harness.checkpoint import complete
@@ -21,6 +22,13 @@ from harness.speech import Clip, Transcription, digest, transcribe
 
 TREE = pytest.StashKey[trees.Tree]()
 DEVICE = pytest.StashKey[torch.device]()
+
+# The same examples in every run, and no more than the first failure, so that two runs can be compared.
+settings.register_profile(
+    "default", max_examples=100, derandomize=True, database=None, deadline=None, report_multiple_bugs=False, print_blob=False
+)
+settings.register_profile("many", settings.get_profile("default"), max_examples=5_000)
+settings.load_profile("default")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

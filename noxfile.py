@@ -89,6 +89,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def properties(session: nox.Session) -> None:
+    """Try 20,000 forms of audio on the patched package, 5,000 in each container, and as many for each further property."""
+    options = ("--tree", "patched", "--hypothesis-profile", "many", "--numprocesses", "logical")
+    session.run(stack(session), "-m", "pytest", "tests/test_properties.py", *options, *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check our code, the workflows, and that each patch applies, re-exports to the same bytes and lints as upstream does."""
     python = stack(session)
