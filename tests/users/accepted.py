@@ -1,0 +1,111 @@
+"""A user's program: it checks clean, and runs. Each form of audio is a function, whose name is the test's."""
+
+import array
+import wave
+from typing import Any, cast
+
+import librosa
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import torch
+from liquid_audio import ChatState
+from scipy.io import wavfile
+
+RATE = 16_000
+PCM: npt.NDArray[np.int16] = (8_000 * np.sin(np.arange(RATE) / 20)).astype(np.int16)
+FLOATS: npt.NDArray[np.float64] = PCM / 32_768
+
+
+def soundfile_read(chat: ChatState, path: str) -> None:
+    chat.add_audio(*soundfile.read(path))
+
+
+def scipy_wavfile(chat: ChatState, path: str) -> None:
+    # SciPy has no types of its own.
+    rate, samples = cast(tuple[int, npt.NDArray[np.int16]], wavfile.read(path))  # pyright: ignore[reportUnknownMemberType]
+    chat.add_audio(samples, rate)
+
+
+def librosa_load(chat: ChatState, path: str) -> None:
+    samples, rate = librosa.load(path, sr=None)
+    chat.add_audio(samples, int(rate))
+
+
+def wave_module(chat: ChatState, path: str) -> None:
+    with wave.open(path) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).reshape(-1, file.getnchannels())
+        chat.add_audio(samples, file.getframerate())
+
+
+def array_of_int16(chat: ChatState, path: str) -> None:
+    with wave.open(path) as file:
+        samples = array.array("h", file.readframes(file.getnframes()))
+        chat.add_audio(samples, file.getframerate())
+
+
+def array_of_doubles(chat: ChatState, path: str) -> None:
+    chat.add_audio(array.array("d", FLOATS.tolist()), RATE)
+
+
+def torch_channels_first(chat: ChatState, path: str) -> None:
+    chat.add_audio(torch.zeros(2, RATE), RATE)
+
+
+def gradio_microphone(chat: ChatState, path: str) -> None:
+    microphone: tuple[int, np.ndarray] = (RATE, PCM)  # as gradio annotates it, without a dtype
+    rate, samples = microphone
+    chat.add_audio(samples, rate)
+
+
+def gradio_microphone_typed(chat: ChatState, path: str) -> None:
+    microphone: tuple[int, npt.NDArray[np.int16]] = (RATE, PCM)
+    rate, samples = microphone
+    chat.add_audio(samples, rate)
+
+
+def datasets_fields(chat: ChatState, path: str) -> None:
+    example: dict[str, Any] = {"array": FLOATS, "sampling_rate": RATE}
+    chat.add_audio(example["array"], example["sampling_rate"])
+
+
+def list_of_floats(chat: ChatState, path: str) -> None:
+    samples: list[float] = [0.25] * RATE
+    chat.add_audio(samples, RATE)
+
+
+def list_of_lists(chat: ChatState, path: str) -> None:
+    samples: list[list[float]] = [[0.25] * RATE, [0.5] * RATE]
+    chat.add_audio(samples, RATE)
+
+
+def tuple_of_floats(chat: ChatState, path: str) -> None:
+    samples: tuple[float, ...] = (0.25,) * RATE
+    chat.add_audio(samples, RATE)
+
+
+def numpy_int16(chat: ChatState, path: str) -> None:
+    chat.add_audio(PCM, RATE)
+
+
+def numpy_uint8(chat: ChatState, path: str) -> None:
+    samples: npt.NDArray[np.uint8] = np.full(RATE, 128, np.uint8)
+    chat.add_audio(samples, RATE)
+
+
+def numpy_float64(chat: ChatState, path: str) -> None:
+    chat.add_audio(FLOATS, RATE)
+
+
+def numpy_float32(chat: ChatState, path: str) -> None:
+    chat.add_audio(FLOATS.astype(np.float32), RATE)
+
+
+def a_function_of_their_own(chat: ChatState, path: str) -> None:
+    from liquid_audio import Waveform
+
+    def say(samples: Waveform) -> None:
+        chat.add_audio(samples, RATE)
+
+    say(PCM)
+    say([0.25] * RATE)
