@@ -29,7 +29,7 @@ def scipy_wavfile(chat: ChatState, path: str) -> None:
 
 def librosa_load(chat: ChatState, path: str) -> None:
     samples, rate = librosa.load(path, sr=None)
-    chat.add_audio(samples, int(rate))
+    chat.add_audio(samples, rate)  # which librosa annotates as int | float
 
 
 def wave_module(chat: ChatState, path: str) -> None:

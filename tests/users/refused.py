@@ -11,7 +11,9 @@ from liquid_audio import ChatState, LFM2AudioModel, LFM2AudioProcessor
 def misuse(chat: ChatState, example: dict[str, Any], samples: npt.NDArray[np.float32]) -> None:
     silent: npt.NDArray[np.bool] = samples == 0
     spectrum: npt.NDArray[np.complex64] = np.zeros(16_000, np.complex64)
-    integers: list[int] = [0, 1]  # of what full scale
+    # Of what full scale?
+    integers: list[int] = [0, 1]
+    counts: npt.NDArray[np.int64] = np.arange(16_000)
 
     chat.add_audio("speech.wav", 16_000)  # str
     chat.add_audio(b"RIFF", 16_000)  # bytes
@@ -23,6 +25,7 @@ def misuse(chat: ChatState, example: dict[str, Any], samples: npt.NDArray[np.flo
     chat.add_audio(None, 16_000)  # none
     chat.add_audio(["speech.wav"], 16_000)  # list-of-str
     chat.add_audio(integers, 16_000)  # list-of-int
+    chat.add_audio(counts, 16_000)  # int64
     chat.add_audio((16_000, samples), 16_000)  # gradio-tuple-whole
     chat.add_audio(samples, "16000")  # rate-str
     chat.add_audio(samples, None)  # rate-none
