@@ -48,6 +48,7 @@ FLOATING = ("FLOAT", "DOUBLE")
 MEL_ATOL = {("VORBIS", "int16"): 0.2, ("OPUS", "int16"): 0.2, ("VORBIS", "int32"): 1e-3, ("OPUS", "int32"): 1e-3}
 
 every_clip = pytest.mark.parametrize("spoken", SPOKEN)
+pytestmark = pytest.mark.host
 
 
 @pytest.fixture

@@ -37,6 +37,8 @@ MISUSES = {
 }
 SPEECH = next(clip for clip in clips() if clip.channels == 1 and clip.file.endswith(".wav"))
 
+pytestmark = pytest.mark.host
+
 Complaints = dict[str, dict[int, list[str]]]
 
 
