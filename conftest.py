@@ -25,7 +25,7 @@ DEVICE = pytest.StashKey[torch.device]()
 
 # The same examples in every run, and no more than the first failure, so that two runs can be compared.
 settings.register_profile(
-    "default", max_examples=50, derandomize=True, database=None, deadline=None, report_multiple_bugs=False, print_blob=False
+    "default", max_examples=60, derandomize=True, database=None, deadline=None, report_multiple_bugs=False, print_blob=False
 )
 settings.register_profile("many", settings.get_profile("default"), max_examples=5_000)
 settings.load_profile("default")
