@@ -9,6 +9,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import distributions
 from pathlib import Path
 
 from harness import CACHE, PATCHES, HarnessError, trees
@@ -26,7 +27,7 @@ def check(patches: Path = PATCHES) -> None:
     """
     with checkout() as repository:
         before = _lint(repository)
-        for patch in trees.series(patches):
+        for patch in whole(patches):
             print(f"checking {patch.name}", file=sys.stderr)
             missing = [t for t in TRAILERS if not re.search(rf"^{t}: \S", patch.read_text(encoding="utf-8"), re.MULTILINE)]
             if missing:
@@ -38,6 +39,26 @@ def check(patches: Path = PATCHES) -> None:
     print("the series applies with git am, re-exports to the same bytes, and lints as upstream does")
 
 
+def whole(patches: Path) -> list[Path]:
+    """List the series with what it changes of README, which is in no wheel."""
+    return [*trees.series(patches), *sorted((patches / "readme").glob("*.patch"))]
+
+
+def readme(patches: Path = PATCHES) -> str:
+    """Give upstream's README as the series leaves it."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "README.md"
+        file.write_text(_published_readme(), encoding="utf-8")
+        for patch in sorted((patches / "readme").glob("*.patch")):
+            trees.apply(patch, Path(folder), strip=1)
+        return file.read_text(encoding="utf-8")
+
+
+def _published_readme() -> str:
+    """Find README where a wheel has it, as the description in its metadata."""
+    return next(iter(distributions(path=[str(trees.resolve("upstream").path)]))).metadata["Description"]
+
+
 @contextmanager
 def checkout() -> Iterator[Path]:
     """Yield a git repository that holds the release under `src/`, as upstream's does."""
@@ -46,6 +67,7 @@ def checkout() -> Iterator[Path]:
         source = trees.resolve("upstream").path / trees.PACKAGE
         shutil.copytree(source, repository / "src" / trees.PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(SETTINGS, repository / "pyproject.toml")
+        (repository / "README.md").write_text(_published_readme(), encoding="utf-8")
         git(repository, "init", "--quiet")
         git(repository, "add", "--all")
         git(repository, "commit", "--quiet", "--message", f"liquid-audio {trees.RELEASE.version}")
@@ -83,7 +105,7 @@ def check_export(repository: Path, patches: Path) -> None:
     """
     exported = repository / "exported"
     git(repository, *EXPORT, "--output-directory", str(exported), "release")
-    expected = {patch.name: patch.read_bytes() for patch in trees.series(patches)}
+    expected = {patch.name: patch.read_bytes() for patch in whole(patches)}
     found = {patch.name: patch.read_bytes() for patch in exported.glob("*.patch")}
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):

@@ -149,7 +149,7 @@ def _build(name: str, release: Release, patches: Sequence[Path], cache: Path) ->
         try:
             _unpack(wheel, partial)
             for patch in patches:
-                _apply(patch, partial)
+                apply(patch, partial)
             found = digest(partial / PACKAGE)
             (partial / "tree.json").write_text(json.dumps({"digest": found}))
             partial.rename(target)
@@ -175,11 +175,20 @@ def _unpack(wheel: Path, target: Path) -> None:
         archive.extractall(target)
 
 
-def _apply(patch: Path, tree: Path) -> None:
-    """Apply one patch strictly: git allows other line numbers, but no context that differs."""
+def apply(patch: Path, tree: Path, strip: int = 2) -> None:
+    """Apply one patch strictly: git allows other line numbers, but no context that differs.
+
+    Args:
+        patch: the file
+        tree: where to
+        strip: how many folders to leave out of the patch's paths
+
+    Raises:
+        HarnessError: it does not apply
+    """
     # A tree lies inside this repository, which git must not take for the one to patch.
     env = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tree.parent)}
-    done = subprocess.run(["git", "apply", "-p2", str(patch.resolve())], cwd=tree, env=env, capture_output=True, text=True)
+    done = subprocess.run(["git", "apply", f"-p{strip}", str(patch.resolve())], cwd=tree, env=env, capture_output=True, text=True)
     if done.returncode:
         reason = done.stderr.strip().splitlines()[0].removeprefix("error: ")
         raise HarnessError(f"{patch.name} does not apply: {reason}")

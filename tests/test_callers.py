@@ -219,7 +219,7 @@ ORDER = "got int: .* its sampling rate second"
 MISUSES = {
     "gradio-swapped": (MICROPHONE, ORDER),
     "gradio-swapped-numpy-rate": ((np.int64(RATE), MICROPHONE[1]), ORDER.replace("int", "int64")),
-    "gradio-whole": ((MICROPHONE, RATE), "got tuple: pass the sampling rate apart"),
+    "gradio-whole": ((MICROPHONE, RATE), "and its sampling rate apart, got tuple"),
     "datasets-whole": ((EXAMPLE, RATE), 'got dict: pass its "array" and its "sampling_rate"'),
     "wave-bytes": ((MICROPHONE[1].tobytes(), RATE), "got bytes: read the file first"),
     "path": ((CLIPS / SPOKEN["mono"].file, RATE), r"got PosixPath: read the file first, e\.g\. with `soundfile\.read"),

@@ -1,0 +1,59 @@
+"""Training reads audio from the bytes of files: it makes the mel that a chat would, and refuses what a chat refuses."""
+
+import io
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from harness.expect import refused
+from harness.speech import digest
+
+RATE = 22_050
+TONE = np.sin(np.linspace(0, 4_000, RATE)) / 2
+SPEECH = {"mono": TONE, "stereo": np.stack([TONE, TONE[::-1] / 2], 1)}
+NAN = np.where(np.arange(RATE) == 100, np.nan, TONE)
+
+
+@pytest.fixture
+def learn(processor):
+    """Make a training sample of what somebody said."""
+    from liquid_audio.data.mapper import LFM2AudioChatMapper
+    from liquid_audio.data.types import AudioSegment, ChatMessage
+
+    def sample(file):
+        return LFM2AudioChatMapper(processor)([ChatMessage(role="user", content=[AudioSegment(audio=file)])])
+
+    return sample
+
+
+def written(wave, subtype="FLOAT"):
+    """Give the bytes of a file."""
+    file = io.BytesIO()
+    soundfile.write(file, wave, RATE, subtype, format="WAV")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
+@pytest.mark.parametrize("channels", SPEECH)
+def test_a_file_gives_the_mel_of_its_samples(liquid_audio, processor, learn, record_property, channels, subtype):
+    file = written(SPEECH[channels], subtype)
+    sample = learn(file)
+    record_property("digest", digest(sample.audio_in))
+    wave, rate = soundfile.read(io.BytesIO(file), dtype="float32", always_2d=True)
+    chat = liquid_audio.ChatState(processor, dtype=torch.float32)
+    chat.add_audio(torch.from_numpy(wave).mean(1)[None], rate)
+    expected = chat.audio_in.cpu()[:, : sample.audio_in.shape[1]]  # a chat keeps the empty frame at the end
+    torch.testing.assert_close(sample.audio_in, expected, rtol=0, atol=0)
+
+
+def test_a_file_of_nan_is_refused(learn):
+    with refused(ValueError, "^expected finite samples"):
+        learn(written(NAN))
+
+
+@pytest.mark.parametrize("samples", [0, 1, 440])
+def test_a_file_of_less_than_two_frames_is_refused(learn, samples):
+    with refused(ValueError, f"^expected at least 20ms of audio, got {samples} samples at {RATE}Hz$"):
+        learn(written(TONE[:samples]))
