@@ -80,7 +80,7 @@ FLAWS = {
     "short": (ValueError, SHAPE + r"\(\d+, \d+\)|at least 20ms of audio, got \d+ samples"),
     "dtype": (TypeError, r"floating point audio in \[-1, 1\] or PCM of 8, 16 or 32 bits, got "),
     "masked": (TypeError, "samples, got a masked array"),
-    "rate": (ValueError, "the samples per second as a positive whole number, got "),
+    "rate": (ValueError, "the samples per second as a whole number above 1, got "),
 }
 
 

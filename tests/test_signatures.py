@@ -4,6 +4,7 @@ import inspect
 import typing
 
 import pytest
+import numpy as np
 import torch
 
 pytestmark = pytest.mark.host
@@ -32,7 +33,7 @@ def test_the_device_is_annotated_and_documented(liquid_audio, name):
 def test_the_waveform_is_annotated(liquid_audio):
     hints = typing.get_type_hints(liquid_audio.ChatState.add_audio)
     waveform = getattr(liquid_audio, "Waveform", None)
-    assert hints == {"wave": waveform, "sampling_rate": float, "return": type(None)}
+    assert hints == {"wave": waveform, "sampling_rate": float | np.integer | np.floating, "return": type(None)}
 
 
 def test_the_waveform_is_documented(liquid_audio):

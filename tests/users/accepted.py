@@ -101,6 +101,11 @@ def numpy_float32(chat: ChatState, path: str) -> None:
     chat.add_audio(FLOATS.astype(np.float32), RATE)
 
 
+def numpy_rate(chat: ChatState, path: str) -> None:
+    chat.add_audio(FLOATS, np.int64(RATE))
+    chat.add_audio(FLOATS, np.float32(RATE))
+
+
 def a_function_of_their_own(chat: ChatState, path: str) -> None:
     from liquid_audio import Waveform
 
