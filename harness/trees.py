@@ -188,7 +188,9 @@ def apply(patch: Path, tree: Path, strip: int = 2) -> None:
     """
     # A tree lies inside this repository, which git must not take for the one to patch.
     env = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tree.parent)}
-    done = subprocess.run(["git", "apply", f"-p{strip}", str(patch.resolve())], cwd=tree, env=env, capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", "apply", f"-p{strip}", str(patch.resolve())], cwd=tree, env=env, capture_output=True, text=True
+    )
     if done.returncode:
         reason = done.stderr.strip().splitlines()[0].removeprefix("error: ")
         raise HarnessError(f"{patch.name} does not apply: {reason}")

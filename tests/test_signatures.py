@@ -3,8 +3,8 @@
 import inspect
 import typing
 
-import pytest
 import numpy as np
+import pytest
 import torch
 
 pytestmark = pytest.mark.host
