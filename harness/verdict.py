@@ -75,6 +75,7 @@ class Result:
         message: of the exception, or the reason of the skip
         where: file and line that raised
         digest: SHA-256 that the test recorded of its output, compared between the trees
+        transcript: what it recorded of the words that came out, right or wrong; None if it came to none
         seconds: how long the three phases took
     """
 
@@ -83,6 +84,7 @@ class Result:
     message: str = ""
     where: str = ""
     digest: str = ""
+    transcript: str | None = None
     seconds: float = 0.0
 
 
@@ -182,17 +184,18 @@ def read_run(log: Path, collected: Path) -> Run:
 def _merge(known: Result | None, report: Mapping[str, Any]) -> Result:
     """Add one phase of a test to what is known of it; the worst outcome stays."""
     properties = dict(report["user_properties"])
+    transcript = properties.get("transcript")
     seconds = report["duration"] + (known.seconds if known else 0.0)
     if report["outcome"] == "passed":
         if known and known.outcome != "passed":
             return known
-        return Result("passed", digest=properties.get("digest", ""), seconds=seconds)
+        return Result("passed", digest=properties.get("digest", ""), transcript=transcript, seconds=seconds)
     exception = properties.get("exception", {"type": "", "message": str(report["longrepr"]), "where": ""})
     if report["outcome"] == "skipped":
         return Result("skipped", message=exception["message"], where=exception["where"], seconds=seconds)
     # xdist reports a worker that died as a failure in a phase of its own, "???".
     outcome = "failed" if report["when"] == "call" else "error"
-    return Result(outcome, exception["type"], exception["message"], exception["where"], seconds=seconds)
+    return Result(outcome, exception["type"], exception["message"], exception["where"], transcript=transcript, seconds=seconds)
 
 
 def judge(upstream: Run, patched: Run, catalogue: Catalogue, lane: str) -> Verdict:

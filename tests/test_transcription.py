@@ -74,6 +74,7 @@ def recorded(clip, dtype, shape):
 def test_canonical_waveform_gives_the_spoken_words(canonical, record_property, dtype, clip):
     spoken = canonical(clip, DTYPES[dtype])
     record_property("digest", spoken.digest)
+    record_property("transcript", spoken.text)
     assert normalise(spoken.text) == clip.text
 
 
@@ -84,18 +85,22 @@ def test_silence_after_a_clip_adds_no_words(processor, models, record_property, 
     wave = pad(clip.mono(), clip.sampling_rate)
     spoken = transcribe(processor, models(DTYPES[dtype]), lambda chat: chat.add_audio(wave, clip.sampling_rate), DTYPES[dtype])
     record_property("digest", spoken.digest)
+    record_property("transcript", spoken.text)
     assert normalise(spoken.text) == clip.text
 
 
 @some_clips_and_one_for_the_core
 @pytest.mark.parametrize(("container", "wave_dtype", "shape"), FORMS)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_any_form_of_audio_gives_the_same_words(processor, models, oracle, dtype, container, wave_dtype, shape, clip):
+def test_any_form_of_audio_gives_the_same_words(
+    processor, models, oracle, record_property, dtype, container, wave_dtype, shape, clip
+):
     wave, samples = recorded(clip, wave_dtype, shape)
     given = CONTAINERS[container](wave)
     spoken = transcribe(
         processor, models(DTYPES[dtype]), lambda chat: chat.add_audio(given, clip.sampling_rate), DTYPES[dtype]
     )
+    record_property("transcript", spoken.text)
     expected = oracle(samples, clip.sampling_rate, DTYPES[dtype])
     kept = (container, shape, wave_dtype) == ("torch", "1xn", "float64")
     atol = FLOAT64_ATOL if kept else 1e-3 if len(SHAPES[shape][0]) > 1 else 0.0
@@ -113,4 +118,5 @@ def test_any_rate_gives_the_spoken_words(processor, models, record_property, rat
     wave = torchaudio.functional.resample(clip.mono(), clip.sampling_rate, rate)
     spoken = transcribe(processor, models(torch.float32), lambda chat: chat.add_audio(wave, rate), torch.float32)
     record_property("digest", spoken.digest)
+    record_property("transcript", spoken.text)
     assert normalise(spoken.text) == clip.text

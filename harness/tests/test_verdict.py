@@ -201,6 +201,14 @@ def test_a_failure_keeps_its_exception_and_stays_a_failure(tmp_path, collected):
     assert (result.outcome, result.type, result.message, result.where) == ("failed", "TypeError", "deaf", "a.py:1")
 
 
+@pytest.mark.parametrize("outcome", ["passed", "failed"])
+def test_the_transcript_is_kept_whether_it_is_right_or_wrong(tmp_path, collected, outcome):
+    exception = {"type": "AssertionError", "message": "", "where": "a.py:1"} if outcome == "failed" else {}
+    properties = {"transcript": "one two", **({"exception": exception} if exception else {})}
+    log = _log(tmp_path / "log", _phase("setup"), _phase("call", outcome, **properties), _phase("teardown", **properties))
+    assert read_run(log, collected).results[NOSE].transcript == "one two"
+
+
 @pytest.mark.parametrize("when", ["setup", "teardown", "???"])
 def test_a_crashed_worker_and_a_broken_fixture_are_errors(tmp_path, collected, when):
     assert read_run(_log(tmp_path / "log", _phase(when, "failed")), collected).results[NOSE].outcome == "error"
