@@ -20,6 +20,7 @@ def main() -> int:
     tree.add_argument("name", help="upstream or patched")
     commands.add_parser("series", help="check that the patches apply, re-export to the same bytes, and lint clean")
     commands.add_parser("readme", help="put the last verdict of cpu and sim into README.md")
+    commands.add_parser("page", help="draw the verdicts of out/ as out/report.html and out/matrix.svg")
     evidence = commands.add_parser("evidence", help="run a lane, and write what it found to fixtures/evidence/, to commit")
     evidence.add_argument("--device", required=True, help="the lane")
     commands.add_parser("benchmark", help="print what the patches cost input that upstream takes, as a ratio")
@@ -34,11 +35,15 @@ def main() -> int:
         match options.command:
             case "verdict":
                 from harness.lane import run_every_lane, run_lane
+                from harness.page import write as write_page
 
                 extra = ["--checkpoint", options.checkpoint] if options.checkpoint else []
-                if not options.device:
-                    return 0 if run_every_lane(*extra, stack=options.stack) else 1
-                return 0 if run_lane(options.device, *extra, stack=options.stack).verdict.holds else 1
+                if options.device:
+                    holds = run_lane(options.device, *extra, stack=options.stack).verdict.holds
+                else:
+                    holds = run_every_lane(*extra, stack=options.stack)
+                print(f"wrote {write_page().relative_to(ROOT)}")
+                return 0 if holds else 1
             case "tree":
                 from harness.trees import resolve
 
@@ -53,6 +58,11 @@ def main() -> int:
                 from harness.report import update_readme
 
                 update_readme(ROOT / "README.md", OUT / "verdict.md")
+                return 0
+            case "page":
+                from harness.page import write as write_page
+
+                print(f"wrote {write_page().relative_to(ROOT)}")
                 return 0
             case "benchmark":
                 from harness.benchmark import run

@@ -13,6 +13,8 @@ from harness.verdict import Bug, Run, Shown, Verdict
 
 # The shapes of audio in the suite's ids, as people write them.
 SHAPES = {"1d": "(n,)", "1xn": "(1, n)", "nx1": "(n, 1)", "2xn": "(2, n)", "nx2": "(n, 2)", "nx8": "(n, 8)"}
+# The id of a test that hears a clip in some form of audio.
+FORM = re.compile(r"test_any_form_of_audio\w+\[[^-]+-(?P<dtype>[^-]+)-(?P<form>[^-]+-[^-]+)-(?P<shape>[^-]+)-(?P<clip>.+)\]")
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,8 @@ def _matrix(lanes: Sequence[Lane]) -> Iterator[str]:
     cells: dict[str, dict[tuple[str, str], list[str]]] = {}
     for lane in lanes:
         for test in sorted(lane.patched.results):
-            if match := re.search(r"test_any_form_of_audio\w+\[[^-]+-[^-]+-([^-]+-[^-]+)-([^-]+)-", test):
-                cells.setdefault(match[1], {}).setdefault((lane.verdict.lane, match[2]), []).append(test)
+            if match := FORM.search(test):
+                cells.setdefault(match["form"], {}).setdefault((lane.verdict.lane, match["shape"]), []).append(test)
     if not cells:
         return
     shapes = {shape: f"`{words}`" for shape, words in SHAPES.items()}

@@ -1,0 +1,126 @@
+"""Draw the verdicts of `out/` as one page, `out/report.html`, and their matrix alone as `out/matrix.svg`.
+
+The page needs no network, no script and no folder beside it; the same verdicts give the same bytes.
+"""
+
+import email.policy
+import json
+import re
+from collections.abc import Mapping
+from email.parser import BytesParser
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from harness import OUT, PATCHES, ROOT, HarnessError, views
+from harness.report import SHAPES
+
+# What other sessions leave in out/, in the order of the page, and the session that makes it.
+TABLES = {"necessity": "Necessity", "rivals": "Rivals", "releases": "Releases"}
+ABOUT = {
+    "cpu": "The CPU.",
+    "cuda": "An NVIDIA or AMD GPU.",
+    "mps": "The GPU of a Mac.",
+    "sim": "A second device made for the tests: real values, another place, no float64. It is no claim about CUDA or MPS.",
+    "xla": "The core of the suite, through torch_xla.",
+}
+SIGNS = {"pass": "✓", "fail": "✗", "mixed": "?", "none": "–"}
+LONGEST = 600
+
+
+def write(out: Path = OUT, patches: Path = PATCHES) -> Path:
+    """Write the page and the matrix.
+
+    Args:
+        out: the folder that has the verdicts, and gets both
+        patches: the series that the verdicts must be about
+
+    Returns:
+        the page
+
+    Raises:
+        HarnessError: there is no verdict on this series, or a file is not what a session writes
+    """
+    lanes, stale = views.read(out, patches)
+    if not lanes:
+        raise HarnessError("; ".join(["there is no verdict on this series", *stale.values()]) + ": run `nox -s verdict` first")
+    # A device once, on the first of its stacks; what else ran on it stays folded.
+    first = {lane.record["lane"]: lane for lane in reversed(lanes)}
+    main = [lane for lane in lanes if lane is first[lane.record["lane"]]]
+    shown = [{"lane": lane, "blocks": list(views.blocks(lane)), "open": lane in main} for lane in lanes]
+    context = {
+        "lanes": shown,
+        "ran": main,
+        "broken": [lane.name for lane in lanes if not lane.record["holds"]],
+        "runs": views.runs(lanes),
+        "about": ABOUT,
+        "release": main[0].record["release"],
+        "bugs": views.bugs(main),
+        "patches": [_patch(patches / name) for name in main[0].record["series"]],
+        "tables": {name: _table(out / f"{name}.json", title, main[0].record) for name, title in TABLES.items()},
+        "not_run": views.not_run(lanes) | stale,
+        "shapes": SHAPES,
+        "signs": SIGNS,
+    }
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {"code": _code, "clip": _clip, "slug": views.slug}
+    for template, file in (("matrix.svg.jinja", "matrix.svg"), ("page.html.jinja", "report.html")):
+        (out / file).write_text(templates.get_template(template).render(context) + "\n", encoding="utf-8")
+    return out / "report.html"
+
+
+def _patch(file: Path) -> dict[str, Any]:
+    """Read what a patch says of itself, and its diff."""
+    message = BytesParser(policy=email.policy.default).parsebytes(file.read_bytes())
+    about, _, diff = str(message.get_content()).partition("\n---\n")
+    return {
+        "name": file.name,
+        "subject": str(message["subject"]).removeprefix("[PATCH] "),
+        "about": re.sub(r"\n\n(\S+: .*\n?)+$", "", about),
+        "diff": diff[diff.find("diff --git") :].rstrip(),
+        "added": len(re.findall(r"^\+(?!\+\+ )", diff, re.MULTILINE)),
+        "removed": len(re.findall(r"^-(?!-- )", diff, re.MULTILINE)),
+    }
+
+
+def _table(file: Path, title: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the table that another session left: its title, columns, rows and note, and which series it is about.
+
+    Raises:
+        HarnessError: it is no such table
+    """
+    rerun = f"run `python3 -m nox -s {file.stem}`"
+    if not file.is_file():
+        return {"title": title, "columns": [], "rows": [], "note": f"Not run: {rerun}."}
+    try:
+        table = json.loads(file.read_text(encoding="utf-8"))
+        about = table.get("series sha256", record["series sha256"])
+        found = {"title": str(table["title"]), "columns": list(table["columns"]), "rows": table["rows"], "note": table["note"]}
+        whole = all(len(row) == len(found["columns"]) for row in found["rows"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise HarnessError(f"{file.name} is no table of title, columns, rows and note ({error}): {rerun}") from None
+    if not whole:
+        raise HarnessError(f"{file.name} has a row that is not as long as its columns: {rerun}")
+    if about != record["series sha256"]:
+        return {"title": title, "columns": [], "rows": [], "note": f"Not run on this series of patches: {rerun}."}
+    return found
+
+
+def _code(text: object) -> Markup:
+    """Mark up what stands between backticks."""
+    parts = re.split("`([^`]+)`", str(text))
+    return Markup().join(Markup("<code>{}</code>").format(part) if n % 2 else escape(part) for n, part in enumerate(parts))
+
+
+def _clip(message: str, longest: int = LONGEST) -> str:
+    """Shorten a message, and rid it of this host's folders and of what HTML cannot hold."""
+    text = "".join(c for c in message.replace(f"{ROOT}/", "") if c.isprintable() or c == "\n")
+    return text if len(text) <= longest else f"{text[:longest].rstrip()}… ({len(text)} characters)"
