@@ -28,6 +28,7 @@ STACKS = {
     "xla": ("xla",),
     "train": ("pinned", "train"),
     "lint": ("lint",),
+    "browser": ("browser",),
 }
 
 
@@ -126,6 +127,13 @@ def benchmark(session: nox.Session) -> None:
 def readme(session: nox.Session) -> None:
     """Put the last verdict of cpu and sim into README.md."""
     session.run(stack(session), "-m", "harness", "readme")
+
+
+@nox.session
+def page(session: nox.Session) -> None:
+    """Draw the last verdicts as out/report.html, and look at it in a headless Chromium, which the host has to have."""
+    session.run(stack(session), "-m", "harness", "page")
+    session.run(stack(session, "browser"), "-m", "harness.browser")
 
 
 @nox.session
