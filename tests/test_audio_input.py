@@ -63,8 +63,6 @@ OTHERS = {
     "memoryview": (memoryview(b"RIFF"), "got memoryview: read the file first"),
     "microphone": ((RATE, PCM), "and its sampling rate apart, got tuple"),
     "masked": (np.ma.array(PCM), r"got a masked array: fill it first"),
-    "sparse": (SPEECH.to_sparse(), "and its sampling rate apart, got Tensor"),
-    "meta": (SPEECH.to("meta"), "and its sampling rate apart, got Tensor"),
     "gradients": (list(SPEECH[0, :8].clone().requires_grad_()), "and its sampling rate apart, got list"),
     "none": (None, "got object"),
     "words": (["one", "two"], "got <U3"),
@@ -140,6 +138,14 @@ def test_a_dtype_without_a_full_scale_is_refused(chat, container, dtype):
 def test_what_is_no_audio_is_refused_with_the_way_out(chat, other):
     wave, words = OTHERS[other]
     with refused(TypeError, f"^expected .*{words}"):
+        chat.add_audio(wave, RATE)
+
+
+@pytest.mark.host
+@pytest.mark.parametrize("layout", ["sparse", "meta"])
+def test_a_tensor_that_holds_no_dense_samples_is_refused(chat, layout):
+    wave = SPEECH.to_sparse() if layout == "sparse" else SPEECH.to("meta")
+    with refused(TypeError, "^expected one array of samples and its sampling rate apart, got Tensor$"):
         chat.add_audio(wave, RATE)
 
 
