@@ -63,6 +63,7 @@ OTHERS = {
     "memoryview": (memoryview(b"RIFF"), "got memoryview: read the file first"),
     "microphone": ((RATE, PCM), "and its sampling rate apart, got tuple"),
     "masked": (np.ma.array(PCM), r"got a masked array: fill it first"),
+    "masked-channels": ([np.ma.array(PCM)] * 2, "got a masked array: fill it first"),
     "gradients": (list(SPEECH[0, :8].clone().requires_grad_()), "and its sampling rate apart, got list"),
     "none": (None, "got object"),
     "words": (["one", "two"], "got <U3"),
