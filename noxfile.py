@@ -137,6 +137,14 @@ def page(session: nox.Session) -> None:
 
 
 @nox.session
+def wheel(session: nox.Session) -> None:
+    """Pack the patched package into out/dist/, install it over the published one, and run the suite on what is installed."""
+    python = stack(session)
+    environment = Path(".nox") / f"wheel-py{sys.version_info.major}{sys.version_info.minor}"
+    session.run(python, "-m", "harness", "wheel", "--check", str(environment))
+
+
+@nox.session
 def train(session: nox.Session) -> None:
     """Train the tiny checkpoint anew, on Debian: fetches recordings and voices, and takes the better part of an hour."""
     _with_upstream(session, "fixtures/train.py")

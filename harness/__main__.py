@@ -1,6 +1,7 @@
 """`python -m harness`: what the sessions of nox and tox call."""
 
 import argparse
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -29,6 +30,8 @@ def main() -> int:
     gate.add_argument("--require", nargs="+", required=True, metavar="LANE", help="<artifact>/<lane> that must hold")
     gate.add_argument("--optional", nargs="*", default=[], metavar="LANE", help="those that are shown and need not")
     gate.add_argument("--jobs", type=json.loads, default={}, help='what became of the jobs: {"lint": {"result": "success"}}')
+    wheel = commands.add_parser("wheel", help="pack the patched package into out/dist/")
+    wheel.add_argument("--check", type=Path, metavar="FOLDER", help="make an environment there, install it, and run the suite")
     options = parser.parse_args()
 
     try:
@@ -84,6 +87,15 @@ def main() -> int:
                 print("", *(f"- {problem}" for problem in problems), sep="\n")
                 print("**The gate is shut.**" if problems else "**Every lane reported a verdict that holds.**")
                 return 1 if problems else 0
+            case "wheel":
+                from harness.wheel import build
+                from harness.wheel import check as check_wheel
+
+                file = build()
+                print(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(ROOT)}", flush=True)
+                if options.check:
+                    check_wheel(file, options.check)
+                return 0
     except HarnessError as error:
         print(f"error: {error}", file=sys.stderr)
     except KeyboardInterrupt:

@@ -25,20 +25,22 @@ PACKAGES = ("torch", "torchaudio", "transformers", "safetensors", "numpy")
 SELECTED = {"xla": ("-m", "core", "--numprocesses", "0")}
 
 
-def run_suite(tree: str, lane: str, folder: Path, *options: str) -> tuple[Run, float]:
+def run_suite(tree: str, lane: str, folder: Path, *options: str, python: str = sys.executable) -> tuple[Run, float]:
     """Run the suite on one tree, as anybody would by hand.
 
     Args:
-        tree: "upstream" or "patched"
+        tree: "upstream", "patched", or a folder that holds the package
         lane: a device
         folder: where its log goes, as `<tree>.jsonl`
         options: further ones for pytest
+        python: the interpreter that runs it
 
     Returns:
         the run, and how long it took in seconds
     """
     folder.mkdir(parents=True, exist_ok=True)
-    log, collected = folder / f"{tree}.jsonl", folder / f"{tree}.collected.json"
+    name = Path(tree).name
+    log, collected = folder / f"{name}.jsonl", folder / f"{name}.collected.json"
     for stale in (log, collected):
         stale.unlink(missing_ok=True)
     # The lane says which device computes, so those of the CPU hide GPUs: they would change what "auto" finds.
@@ -47,7 +49,7 @@ def run_suite(tree: str, lane: str, folder: Path, *options: str) -> tuple[Run, f
         "HF_HUB_OFFLINE": "1",
         **({"CUDA_VISIBLE_DEVICES": ""} if lane in (*DEFAULT, "xla") else {}),
     }
-    command = [sys.executable, "-m", "pytest", "tests", "--tree", tree, "--device", lane, "--numprocesses", "logical"]
+    command = [python, "-m", "pytest", "tests", "--tree", tree, "--device", lane, "--numprocesses", "logical"]
     command += ["--quiet", "--tb=no", "--no-summary", "--report-log", str(log), "--collected", str(collected)]
     command += [*SELECTED.get(lane, ()), *options]
     start = time.monotonic()
