@@ -29,6 +29,7 @@ STACKS = {
     "train": ("pinned", "train"),
     "lint": ("lint",),
     "browser": ("browser",),
+    "apply": ("apply",),
 }
 
 
@@ -142,6 +143,12 @@ def wheel(session: nox.Session) -> None:
     python = stack(session)
     environment = Path(".nox") / f"wheel-py{sys.version_info.major}{sys.version_info.minor}"
     session.run(python, "-m", "harness", "wheel", "--check", str(environment))
+
+
+@nox.session
+def apply(session: nox.Session) -> None:
+    """Patch the liquid-audio that is installed: `nox -s apply -- ~/venv`, and `nox -s apply -- ~/venv --undo`."""
+    session.run(stack(session, "apply"), "-m", "harness", "apply", *session.posargs)
 
 
 @nox.session

@@ -32,6 +32,9 @@ def main() -> int:
     gate.add_argument("--jobs", type=json.loads, default={}, help='what became of the jobs: {"lint": {"result": "success"}}')
     wheel = commands.add_parser("wheel", help="pack the patched package into out/dist/")
     wheel.add_argument("--check", type=Path, metavar="FOLDER", help="make an environment there, install it, and run the suite")
+    apply = commands.add_parser("apply", help="patch the liquid-audio that is installed in an environment, in place")
+    apply.add_argument("environment", type=Path, help="the folder of a virtual environment, or a Python")
+    apply.add_argument("--undo", action="store_true", help="go back to the published package")
     options = parser.parse_args()
 
     try:
@@ -95,6 +98,11 @@ def main() -> int:
                 print(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(ROOT)}", flush=True)
                 if options.check:
                     check_wheel(file, options.check)
+                return 0
+            case "apply":
+                from harness.apply import apply as apply_to
+
+                print(apply_to(options.environment, undo=options.undo))
                 return 0
     except HarnessError as error:
         print(f"error: {error}", file=sys.stderr)
