@@ -13,7 +13,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from harness import CACHE, OUT, HarnessError, trees
+from harness import CACHE, OUT, PATCHES, HarnessError, trees
+from harness.series import readme, whole
 
 # Raised by hand when the patches change after a wheel was handed out: pip takes wheels of one version for the same wheel.
 BUILD = 1
@@ -29,7 +30,7 @@ liquid-audio {VERSION} is a modified version of liquid-audio {trees.RELEASE.vers
 liquid-audio is Copyright Liquid AI, Inc., under the LFM Open License v1.0, of which LICENSE is a copy. The modifications may
 be used under the same license. What it says about commercial use holds for this package as for the published one.
 
-These files were changed or added, by these patches, and say so in their first line:
+These files were changed or added, by these patches, and say so in their first line. README.md is the description in METADATA.
 """
 
 
@@ -59,10 +60,10 @@ def build(folder: Path = OUT / "dist") -> Path:
 
 
 def changes(patches: Iterable[Path]) -> dict[str, list[str]]:
-    """Say which files of the package the patches change or add, and by the names of which patches."""
+    """Say which files the patches change or add, by their paths in the package, and which patches."""
     found: dict[str, list[str]] = {}
     for patch in patches:
-        for file in re.findall(r"^\+\+\+ b/src/(\S+)$", patch.read_text(encoding="utf-8"), re.MULTILINE):
+        for file in re.findall(r"^\+\+\+ b/(?:src/)?(\S+)$", patch.read_text(encoding="utf-8"), re.MULTILINE):
             found.setdefault(file, []).append(patch.stem)
     return dict(sorted(found.items()))
 
@@ -71,23 +72,25 @@ def _mark(source: Path) -> None:
     """Give an unpacked wheel its version and, as the licence demands, a notice on every file that is not as published."""
     published = trees.resolve("upstream").path
     notice = NOTICE
-    for name, patches in changes(trees.series()).items():
+    for name, patches in changes(whole(PATCHES)).items():
+        notice += f"\n{name}\n" + "".join(f"    {patch}\n" for patch in patches)
+        if not name.startswith(trees.PACKAGE):
+            continue
         file = source / name
         done = "Changed from" if (published / name).exists() else "Added to"
         by = ", ".join(patch[:4] for patch in patches)
         mark = f"# {done} liquid-audio {trees.RELEASE.version} by {by}, not by Liquid AI: see licenses/NOTICE of {VERSION}.\n"
         file.write_bytes(mark.encode() + file.read_bytes())
-        notice += f"\n{name}\n" + "".join(f"    {patch}\n" for patch in patches)
 
     info = source / f"{trees.PACKAGE}-{trees.RELEASE.version}.dist-info"
     info = info.rename(source / f"{trees.PACKAGE}-{VERSION}.dist-info")
     (info / "licenses" / "NOTICE").write_text(notice, encoding="utf-8", newline="\n")
     metadata = info / "METADATA"
-    head, _, body = metadata.read_text(encoding="utf-8").partition("\n\n")
+    head = metadata.read_text(encoding="utf-8").partition("\n\n")[0]
     head = head.replace(f"\nVersion: {trees.RELEASE.version}\n", f"\nVersion: {VERSION}\n")
     head = head.replace("\nLicense-File: LICENSE\n", "\nLicense-File: LICENSE\nLicense-File: NOTICE\n")
-    changed = f"**Changed** from {trees.RELEASE.version}, not by Liquid AI: see licenses/NOTICE. What follows is as published."
-    metadata.write_text(f"{head}\n\n{changed}\n\n{body}", encoding="utf-8", newline="\n")
+    mark = f"**Changed** from {trees.RELEASE.version}, not by Liquid AI: see licenses/NOTICE. What follows is upstream's, patched."
+    metadata.write_text(f"{head}\n\n{mark}\n\n{readme()}", encoding="utf-8", newline="\n")
 
 
 def install(wheel: Path, environment: Path) -> tuple[Path, Path]:

@@ -9,7 +9,8 @@ import sys
 import pytest
 import soundfile
 
-from harness import ROOT
+from harness import PATCHES, ROOT
+from harness.series import readme, whole
 from harness.speech import CLIPS, clips, normalise
 from harness.trees import resolve, series
 from harness.wheel import FILE, VERSION, build, changes, install
@@ -72,9 +73,17 @@ def test_what_changed_says_so_in_its_first_line_and_the_rest_is_as_published(unp
 def test_the_notice_names_every_file_with_its_patches_and_the_licence_is_kept(unpacked):
     licences = unpacked / f"liquid_audio-{VERSION}.dist-info" / "licenses"
     notice = (licences / "NOTICE").read_text(encoding="utf-8")
-    for name, patches in changes(series()).items():
+    assert "README.md" in changes(whole(PATCHES))
+    for name, patches in changes(whole(PATCHES)).items():
         assert "\n".join([f"\n{name}", *(f"    {patch}" for patch in patches), ""]) in notice
     assert (licences / "LICENSE").read_bytes() == (ROOT / "LICENSE.liquid-audio").read_bytes()
+
+
+def test_the_description_is_the_readme_as_the_series_leaves_it(unpacked):
+    text = (unpacked / f"liquid_audio-{VERSION}.dist-info" / "METADATA").read_text(encoding="utf-8")
+    mark, _, description = text.partition("\n\n")[2].partition("\n\n")
+    assert mark.startswith("**Changed** from 1.3.0, not by Liquid AI")
+    assert description == readme()
 
 
 def test_pip_installs_it_over_the_published_one(environment):
