@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import site
 import subprocess
 import sys
 import typing
@@ -47,7 +48,9 @@ def mypy(tree: Path, folder: Path) -> Complaints:
     # What has no types is Any, and only the programs are judged.
     options = ("--config-file=", "--strict", "--ignore-missing-imports", "--follow-imports=silent", "--output=json")
     cache = CACHE / "mypy-users"
-    said = run("mypy", *options, f"--cache-dir={cache}", ACCEPTED, REFUSED, env={"MYPYPATH": str(tree)})
+    # mypy takes no word of the folder in which it finds installed packages by itself.
+    env = {} if str(tree) in site.getsitepackages() else {"MYPYPATH": str(tree)}
+    said = run("mypy", *options, f"--cache-dir={cache}", ACCEPTED, REFUSED, env=env)
     return by_line((c["file"], c["line"], f"{c['code']}: {c['message']}") for c in map(json.loads, said.splitlines()))
 
 
