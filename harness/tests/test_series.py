@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from harness import PATCHES, HarnessError
-from harness.series import am, check_export, checkout
+from harness.series import am, check_export, checkout, whole
 from harness.trees import digest, resolve, series
 
 
@@ -17,7 +17,7 @@ def repository():
 
 
 def test_the_series_applies_with_git_am_and_exports_to_the_same_bytes(repository):
-    for patch in series():
+    for patch in whole(PATCHES):
         am(repository, patch)
     check_export(repository, PATCHES)
 
