@@ -58,8 +58,8 @@ def write(out: Path = OUT, patches: Path = PATCHES) -> Path:
         "about": ABOUT,
         "release": main[0].record["release"],
         "bugs": views.bugs(main),
-        "patches": [_patch(patches / name) for name in main[0].record["series"]],
-        "tables": {name: _table(out / f"{name}.json", title, main[0].record) for name, title in TABLES.items()},
+        "patches": [read_patch(patches / name) for name in main[0].record["series"]],
+        "tables": {name: read_table(out / f"{name}.json", title, main[0].record) for name, title in TABLES.items()},
         "not_run": views.not_run(lanes) | stale,
         "shapes": SHAPES,
         "signs": SIGNS,
@@ -77,7 +77,7 @@ def write(out: Path = OUT, patches: Path = PATCHES) -> Path:
     return out / "report.html"
 
 
-def _patch(file: Path) -> dict[str, Any]:
+def read_patch(file: Path) -> dict[str, Any]:
     """Read what a patch says of itself, and its diff."""
     message = BytesParser(policy=email.policy.default).parsebytes(file.read_bytes())
     about, _, diff = str(message.get_content()).partition("\n---\n")
@@ -91,7 +91,7 @@ def _patch(file: Path) -> dict[str, Any]:
     }
 
 
-def _table(file: Path, title: str, record: Mapping[str, Any]) -> dict[str, Any]:
+def read_table(file: Path, title: str, record: Mapping[str, Any]) -> dict[str, Any]:
     """Read the table that another session left: its title, columns, rows and note, and which series it is about.
 
     Raises:

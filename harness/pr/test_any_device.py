@@ -1,0 +1,171 @@
+"""Processor, model and audio on any device: seconds on a CPU, with random weights, no network and no accelerator
+
+torch's meta device is the second device: it holds shapes and no values. The tests stand in the order of their commits.
+"""
+
+import copy
+import io
+import json
+import pickle
+import runpy
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, models
+from torch._subclasses import FakeTensorMode
+from transformers import Lfm2Config, PreTrainedTokenizerFast
+
+from liquid_audio import ChatState, LFM2AudioDetokenizer, LFM2AudioModel, LFM2AudioProcessor
+from liquid_audio.data.mapper import LFM2AudioChatMapper
+from liquid_audio.data.types import AudioSegment, ChatMessage
+from liquid_audio.moshi.models.loaders import get_mimi
+from liquid_audio.moshi.utils.compile import no_compile
+
+# fmt: off
+LFM = dict(
+    hidden_size=32, intermediate_size=32, num_hidden_layers=1, layer_types=["full_attention"], num_attention_heads=2,
+    num_key_value_heads=1, vocab_size=256, block_auto_adjust_ff_dim=False)
+CONFIG = dict(
+    architectures=["Lfm2AudioForConditionalGeneration"], codebooks=8, tie_audio_embeddings=True, semantic_codebook_factor=100,
+    codebook_weight="log", interleaved_n_text=6, interleaved_n_audio=12, lfm=LFM, depthformer=dict(layers=1, dim=64, tie=True),
+    preprocessor=dict(
+        sample_rate=16_000, normalize="per_feature", window_size=0.025, window_stride=0.01, window="hann", features=128,
+        n_fft=512, log=True, frame_splicing=1, dither=1e-5, pad_to=0, pad_value=0.0),
+    encoder=dict(
+        feat_in=128, feat_out=-1, n_layers=1, d_model=32, subsampling="dw_striding", subsampling_factor=8,
+        subsampling_conv_channels=8, causal_downsampling=False, reduction=None, reduction_position=None, reduction_factor=1,
+        ff_expansion_factor=2, self_attention_model="rel_pos", n_heads=2, att_context_size=[-1, -1], xscaling=False,
+        untie_biases=True, pos_emb_max_len=500, conv_kernel_size=9, conv_norm_type="batch_norm", conv_context_size=None,
+        dropout=0.0, dropout_pre_encoder=0.0, dropout_emb=0.0, dropout_att=0.0))
+# fmt: on
+
+CODES = torch.arange(8 * 4).reshape(1, 8, 4)
+RATE = 48_000
+PCM = (np.sin(np.linspace(0, 800, RATE // 2)) * 20_000).astype(np.int16)
+WAVE = torch.from_numpy(PCM / np.float32(2**15))[None]
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")
+
+
+@pytest.fixture(scope="module")
+def checkpoint():
+    with TemporaryDirectory() as folder:
+        path = Path(folder)
+        (path / "config.json").write_text(json.dumps(CONFIG))
+        # The model keeps its initial weights
+        save_file({"none": torch.empty(0)}, path / "model.safetensors", {"format": "pt"})
+        vocabulary = {"<|unk|>": 0, "<|startoftext|>": 1, "hello": 2}
+        tokenizer = Tokenizer(models.WordLevel(vocabulary, "<|unk|>"))
+        PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(path)
+        mimi = {name: tensor.clone() for name, tensor in get_mimi(None).state_dict().items()}
+        save_file(mimi, path / "tokenizer-e351c8d8-checkpoint125.safetensors")
+        detokenizer = Lfm2Config(**{**LFM, "hidden_size": 512})
+        detokenizer.save_pretrained(path / "audio_detokenizer")
+        save_file(LFM2AudioDetokenizer(detokenizer).state_dict(), path / "audio_detokenizer" / "model.safetensors")
+        yield path
+
+
+@pytest.fixture
+def processor(checkpoint):
+    return LFM2AudioProcessor.from_pretrained(checkpoint, device="cpu").eval()
+
+
+def device_of(module):
+    (device,) = {tensor.device.type for tensor in [*module.parameters(), *module.buffers()]}
+    return device
+
+
+def mel(processor, wave):
+    chat = ChatState(processor, dtype=torch.float32)
+    chat.add_audio(wave, RATE)
+    return chat.audio_in
+
+
+def test_decode_gives_audio_on_the_processors_device(processor):
+    assert processor.decode(CODES).device.type == "cpu"
+
+
+def test_decode_moves_codes_to_the_processors_device(processor):
+    processor.to("meta").audio_detokenizer.forward = lambda codes: codes
+    assert processor.decode(CODES).device.type == "meta"
+
+
+@pytest.mark.parametrize("part", ["audio_detokenizer", "mimi"])
+def test_a_loaded_part_moves_with_its_processor(processor, part):
+    module = getattr(processor, part)
+    processor.to("meta")
+    assert device_of(module) == "meta"
+
+
+def test_mimi_loads_on_a_device_that_safetensors_cannot_address(processor):
+    assert device_of(processor.to("meta").mimi) == "meta"
+
+
+def test_a_chat_moves_with_its_processor(processor):
+    chat = ChatState(processor)
+    processor.to("meta")
+    chat.add_text("hello")
+    assert {tensor.device.type for tensor in chat.values()} == {"meta"}
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda p: pickle.loads(pickle.dumps(p))], ids=["deepcopy", "pickle"])
+def test_a_copied_processor_computes_by_itself(processor, copied):
+    expected, other = mel(processor, WAVE), copied(processor)
+    processor.audio.featurizer.fb.zero_()
+    assert mel(other, WAVE).equal(expected)
+
+
+def test_a_model_and_a_processor_on_different_devices_are_named(checkpoint, processor):
+    model = LFM2AudioModel.from_pretrained(checkpoint, device="cpu")
+    inputs = dict(ChatState(processor))
+    with FakeTensorMode():  # refuses to mix devices as accelerators do, where the meta device does not
+        model.lfm.embed_tokens = torch.nn.Embedding(256, 32, device="cuda:0")
+        inputs["text"] = torch.ones((1, 1), dtype=torch.long)
+    with pytest.raises(RuntimeError, match="the model is on cuda:0, its input on cpu"):
+        next(model.generate_sequential(**inputs))
+
+
+def test_processor_and_model_choose_the_same_device(checkpoint):
+    processor, model = LFM2AudioProcessor.from_pretrained(checkpoint), LFM2AudioModel.from_pretrained(checkpoint)
+    assert device_of(model) == processor.device.type
+
+
+@pytest.mark.parametrize("part", [LFM2AudioProcessor, LFM2AudioModel])
+def test_a_device_that_is_not_here_is_refused_naming_those_that_are(checkpoint, part):
+    with pytest.raises(RuntimeError, match=r'"gpu" cannot be used here, expected "auto" or one of: .*cpu$'):
+        part.from_pretrained(checkpoint, device="gpu")
+
+
+@pytest.mark.parametrize(
+    "wave",
+    [PCM / 2**15, PCM, np.stack([PCM, PCM], 1), np.stack([WAVE[0], WAVE[0]]), torch.from_numpy(PCM)[None], WAVE[0].tolist()],
+    ids=["soundfile", "scipy", "scipy stereo", "librosa stereo", "torch int16", "list"],
+)
+def test_audio_of_any_source_gives_the_same_mel(processor, wave):
+    assert mel(processor, wave).equal(mel(processor, WAVE))
+
+
+@pytest.mark.parametrize("wave", [WAVE / 0, WAVE[:, :100], WAVE.long(), "speech.wav"], ids=["NaN", "short", "int64", "path"])
+def test_what_is_no_audio_is_refused(processor, wave):
+    with pytest.raises((TypeError, ValueError), match=r"^expected .+, got "):
+        mel(processor, wave)
+
+
+def test_the_demo_loads_on_one_device(checkpoint, monkeypatch):
+    for module in ("processor", "model.lfm2_audio"):
+        monkeypatch.setattr(f"liquid_audio.{module}.get_model_dir", lambda repo_id, revision: checkpoint)
+    with no_compile():
+        demo = runpy.run_module("liquid_audio.demo.model")
+    assert device_of(demo["mimi"]) == device_of(demo["lfm2_audio"]) == demo["proc"].device.type
+
+
+def test_training_refuses_a_file_of_nan(processor):
+    file = io.BytesIO()
+    soundfile.write(file, np.full(RATE, np.nan), RATE, "FLOAT", format="WAV")
+    with pytest.raises(ValueError, match=r"^expected finite samples"):
+        LFM2AudioChatMapper(processor)([ChatMessage(role="user", content=[AudioSegment(audio=file.getvalue())])])
