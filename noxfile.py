@@ -152,6 +152,12 @@ def apply(session: nox.Session) -> None:
 
 
 @nox.session
+def pr(session: nox.Session) -> None:
+    """Write out/pr/: the series, tests that upstream can take, tried after each commit, and what to say of it."""
+    session.run(stack(session), "-m", "harness", "pr")
+
+
+@nox.session
 def train(session: nox.Session) -> None:
     """Train the tiny checkpoint anew, on Debian: fetches recordings and voices, and takes the better part of an hour."""
     _with_upstream(session, "fixtures/train.py")

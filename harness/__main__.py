@@ -22,6 +22,7 @@ def main() -> int:
     commands.add_parser("series", help="check that the patches apply, re-export to the same bytes, and lint clean")
     commands.add_parser("readme", help="put the last verdict of cpu and sim into README.md")
     commands.add_parser("page", help="draw the verdicts of out/ as out/report.html and out/matrix.svg")
+    commands.add_parser("pr", help="write out/pr/: the series, tests that upstream can take, and what to say of each commit")
     evidence = commands.add_parser("evidence", help="run a lane, and write what it found to fixtures/evidence/, to commit")
     evidence.add_argument("--device", required=True, help="the lane")
     commands.add_parser("benchmark", help="print what the patches cost input that upstream takes, as a ratio")
@@ -69,6 +70,11 @@ def main() -> int:
                 from harness.page import write as write_page
 
                 print(f"wrote {write_page().relative_to(ROOT)}")
+                return 0
+            case "pr":
+                from harness.pr.kit import write as write_kit
+
+                print(f"wrote {write_kit().relative_to(ROOT)}/: git am takes its patches, and body.md is what to say")
                 return 0
             case "benchmark":
                 from harness.benchmark import run

@@ -84,7 +84,7 @@ def read_patch(file: Path) -> dict[str, Any]:
     return {
         "name": file.name,
         "subject": str(message["subject"]).removeprefix("[PATCH] "),
-        "about": re.sub(r"\n\n(\S+: .*\n?)+$", "", about),
+        "about": re.sub(r"(^|\n\n)(\S+: .*\n?)+$", "", about),
         "diff": diff[diff.find("diff --git") :].rstrip(),
         "added": len(re.findall(r"^\+(?!\+\+ )", diff, re.MULTILINE)),
         "removed": len(re.findall(r"^-(?!-- )", diff, re.MULTILINE)),

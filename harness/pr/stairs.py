@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from harness import PATCHES, HarnessError, series, trees
@@ -16,7 +17,7 @@ TESTS = Path(__file__).with_name("test_any_device.py")
 TITLE = "Test processor, model and audio on any device"
 MESSAGE = f"""{TITLE}
 
-They fail on 1.3.0 where there is no CUDA. Each commit of the series lets a few
+They fail on {trees.RELEASE.version} where there is no CUDA. Each commit of the series lets a few
 more of them pass, in the order in which they stand. They take seconds on a
 CPU, and need pytest and nothing else that the package does not.
 
@@ -76,7 +77,17 @@ def _run(checkout: Path) -> dict[str, str]:
     file.parent.mkdir()
     file.write_bytes(TESTS.read_bytes())
     quiet = {"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", "PYTEST_ADDOPTS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "pytest_reportlog.plugin", "--report-log", str(log)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "pytest_reportlog.plugin",
+        "--report-log",
+        str(log),
+    ]
     done = subprocess.run(
         [*command, "tests"], cwd=checkout, env={**os.environ, **quiet, "PYTHONPATH": "src"}, capture_output=True, text=True
     )
@@ -111,8 +122,7 @@ def problems(steps: Sequence[Step]) -> Iterator[str]:
 
 def turned(steps: Sequence[Step]) -> dict[str, list[str]]:
     """List the tests that each patch lets pass."""
-    pairs = zip(steps, steps[1:], strict=False)
-    return {now.patch: [test for test in now.tests if test in now.green - before.green] for before, now in pairs}
+    return {now.patch: [test for test in now.tests if test in now.green - was.green] for was, now in pairwise(steps)}
 
 
 def export(folder: Path, patches: Path = PATCHES) -> str:
