@@ -139,8 +139,8 @@ def _words(bug: Mapping[str, Any]) -> str:
 
 
 def _by_a_test(kind: str, _: str, where: str) -> bool:
-    """Say whether it was a test that raised, and not what it tests."""
-    return kind == "Failed" or where.startswith(("test_", "_comparison.py"))
+    """Say whether it was a test that judged, and nothing that it tests that raised."""
+    return kind == "Failed" or (kind == "AssertionError" and where.startswith(("test_", "_comparison.py")))
 
 
 def _matrix(lane: views.Lane) -> Iterator[str]:

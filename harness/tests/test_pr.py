@@ -101,10 +101,13 @@ def test_what_others_wrote_stays_in_its_cell(out, patches, monkeypatch):
     assert r"`TypeError: deaf a\|b 'c' d.py says <e> at 0x, see http://f.org/g/h`" in found["body.md"]
 
 
-def test_what_no_error_showed_is_called_so(out, patches, monkeypatch):
-    monkeypatch.setitem(test_page.HOSTILE, "where", "test_page.py:7")
-    leave(out, patches, **known())
-    assert "`no exception, deaf to" in texts(out, patches)["body.md"]
+@pytest.mark.parametrize(
+    ("title", "words"),
+    [("It fails", "PicklingError: no"), ("Silently wrong: it gives another mel", "no exception, assert 1 == 2")],
+)
+def test_an_exception_says_more_than_a_test_unless_nothing_fails(title, words):
+    found = {("AssertionError", "assert 1 == 2", "test_moves.py:58"): 2, ("PicklingError", "no", "test_moves.py:74"): 1}
+    assert kit._words({"title": title, "exceptions": found}) == words
 
 
 def test_a_body_is_read_in_one_go(out, patches):
