@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,10 +25,21 @@ PACKAGE = "liquid_audio"
 
 @dataclass(frozen=True)
 class Release:
-    """A published liquid-audio."""
+    """A published liquid-audio, and what `harness.releases` must find on it.
+
+    Attributes:
+        version: as published
+        sha256: of its wheel
+        stack: one that it imports on
+        series: "applies", "variant" or "conflicts"
+        without: ids of bugs that it does not have
+    """
 
     version: str
     sha256: str
+    stack: str = "pinned"
+    series: str = "applies"
+    without: Sequence[str] = ()
 
     @property
     def wheel(self) -> str:
@@ -35,7 +47,9 @@ class Release:
         return f"liquid_audio-{self.version}-py3-none-any.whl"
 
 
-RELEASE = Release("1.3.0", "ffa7c2dec3fd908b7ed322c2a68d7efd1ee2d28e7c6f0de0cae0f94bac1820e7")
+_LISTED = tomllib.loads((Path(__file__).parent / "releases.toml").read_text(encoding="utf-8"))["release"]
+RELEASES = {entry["version"]: Release(**entry) for entry in _LISTED}
+RELEASE = RELEASES["1.3.0"]
 
 
 @dataclass(frozen=True)
@@ -53,12 +67,18 @@ class Tree:
     digest: str
 
 
-def series(patches: Path = PATCHES) -> list[Path]:
-    """List the patches in the order in which they apply."""
+def series(patches: Path = PATCHES, version: str = RELEASE.version) -> list[Path]:
+    """List the patches in the order in which they apply.
+
+    A version may have variants in a folder of its name, each in place of the patch of the same name; an empty one leaves
+    it out.
+    """
     found = sorted(patches.glob("*.patch"))
     if not found:
         raise HarnessError(f"no patches in {patches}: restore them with `git checkout -- patches`")
-    return found
+    variants = {patch.name: patch for patch in (patches / version).glob("*.patch")}
+    chosen = (variants.get(patch.name, patch) for patch in found)
+    return [patch for patch in chosen if patch.stat().st_size]
 
 
 def resolve(name: str, *, cache: Path = CACHE, patches: Path = PATCHES, release: Release = RELEASE) -> Tree:
@@ -76,7 +96,7 @@ def resolve(name: str, *, cache: Path = CACHE, patches: Path = PATCHES, release:
     if name == "upstream":
         return _build(name, release, [], cache)
     if name == "patched":
-        return _build(name, release, series(patches), cache)
+        return _build(name, release, series(patches, release.version), cache)
     path = Path(name).resolve()
     if not (path / PACKAGE / "__init__.py").is_file():
         raise HarnessError(
@@ -89,7 +109,7 @@ def digest(package: Path) -> str:
     """Hash the files of a package and their names, bytecode aside."""
     total = hashlib.sha256()
     for file in sorted(p for p in package.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
-        total.update(f"{file.relative_to(package).as_posix()}\0{_sha256(file)}\n".encode())
+        total.update(f"{file.relative_to(package).as_posix()}\0{sha256(file)}\n".encode())
     return total.hexdigest()
 
 
@@ -102,27 +122,29 @@ def fetch(release: Release, cache: Path) -> Path:
     wheel = cache / "wheels" / release.wheel
     if not wheel.is_file():
         print(f"fetching {release.wheel}", file=sys.stderr)
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--no-deps",
-            "--only-binary=:all:",
-            "--dest",
-            str(wheel.parent),
-        ]
-        done = subprocess.run([*command, f"liquid-audio=={release.version}"], capture_output=True, text=True)
-        if done.returncode or not wheel.is_file():
-            reason = (done.stderr.strip().splitlines() or ["pip saved another file"])[-1]
-            raise HarnessError(f"cannot download liquid-audio {release.version}: {reason}")
-    found = _sha256(wheel)
+        download(release.version, wheel.parent)
+    found = sha256(wheel)
     if found != release.sha256:
         wheel.unlink()
         raise HarnessError(
             f"{release.wheel} has SHA-256 {found}, not the pinned {release.sha256}: removed it, run again to download it anew"
         )
+    return wheel
+
+
+def download(version: str, folder: Path) -> Path:
+    """Download the wheel of a version with pip, which builds and runs nothing of it.
+
+    Raises:
+        HarnessError: there is no such download
+    """
+    options = ("--quiet", "--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--dest", str(folder))
+    command = [sys.executable, "-m", "pip", "download", *options, f"liquid-audio=={version}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    wheel = folder / Release(version, "").wheel
+    if done.returncode or not wheel.is_file():
+        reason = (done.stderr.strip().splitlines() or ["pip saved another file"])[-1]
+        raise HarnessError(f"cannot download liquid-audio {version}: {reason}")
     return wheel
 
 
@@ -147,7 +169,7 @@ def _build(name: str, release: Release, patches: Sequence[Path], cache: Path) ->
         wheel = fetch(release, cache)
         partial = target.with_name(f"{target.name}.partial")
         try:
-            _unpack(wheel, partial)
+            unpack(wheel, partial)
             for patch in patches:
                 apply(patch, partial)
             found = digest(partial / PACKAGE)
@@ -165,7 +187,7 @@ def _key(release: Release, patches: Iterable[Path]) -> str:
     return total.hexdigest()[:12]
 
 
-def _unpack(wheel: Path, target: Path) -> None:
+def unpack(wheel: Path, target: Path) -> None:
     """Extract the package and its metadata; a member that would land elsewhere is refused."""
     with zipfile.ZipFile(wheel) as archive:
         for member in archive.namelist():
@@ -186,16 +208,25 @@ def apply(patch: Path, tree: Path, strip: int = 2) -> None:
     Raises:
         HarnessError: it does not apply
     """
-    # A tree lies inside this repository, which git must not take for the one to patch.
-    env = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tree.parent)}
-    done = subprocess.run(
-        ["git", "apply", f"-p{strip}", str(patch.resolve())], cwd=tree, env=env, capture_output=True, text=True
-    )
-    if done.returncode:
-        reason = done.stderr.strip().splitlines()[0].removeprefix("error: ")
-        raise HarnessError(f"{patch.name} does not apply: {reason}")
+    if complaint := git_apply(patch, tree, strip=strip):
+        raise HarnessError(f"{patch.name} does not apply: {complaint}")
 
 
-def _sha256(file: Path) -> str:
+def git_apply(patch: Path, tree: Path, *options: str, strip: int = 2) -> str:
+    """Apply one patch strictly, or none of it: git allows other line numbers, but no context that differs.
+
+    Returns:
+        the first of its complaints, empty if there is none
+    """
+    # A tree lies inside this repository, which git must not take for the one to patch; and settings of this host
+    # could let it ignore white space.
+    env = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tree.parent), "GIT_CONFIG_GLOBAL": os.devnull}
+    command = ["git", "apply", f"-p{strip}", *options, str(patch.resolve())]
+    done = subprocess.run(command, cwd=tree, env={**env, "GIT_CONFIG_NOSYSTEM": "1"}, capture_output=True, text=True)
+    errors = (line.removeprefix("error: ") for line in done.stderr.splitlines() if line.startswith("error: "))
+    return next(errors, done.stderr.strip() or "git failed") if done.returncode else ""
+
+
+def sha256(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
