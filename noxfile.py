@@ -113,6 +113,13 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session
+def drift(session: nox.Session) -> None:
+    """Say what the newest release makes of each patch, or a checkout: `nox -s drift -- --checkout PATH`."""
+    # No stack: of other packages this takes filelock alone, which comes with nox.
+    session.run(sys.executable, "-m", "harness", "drift", *session.posargs, external=True)
+
+
+@nox.session
 def evidence(session: nox.Session) -> None:
     """Run a lane, and write what it found to fixtures/evidence/, to commit: `nox -s evidence -- --device cuda`."""
     session.run(stack(session, "xla" if "xla" in session.posargs else "pinned"), "-m", "harness", "evidence", *session.posargs)

@@ -8,6 +8,16 @@ from pathlib import Path
 
 from harness import OUT, ROOT, HarnessError
 
+DRIFT = """\
+without an option: the newest final release that pip finds
+
+exit status:
+  0  every patch applies
+  3  every patch applies or is in already: drop those that are in
+  4  a patch conflicts or may be obsolete: rebase it, or drop it
+  2  no answer: no network, no such release, no such folder
+"""
+
 
 def main() -> int:
     """Run a command; exit with 0 only when what it claims holds."""
@@ -26,6 +36,15 @@ def main() -> int:
     evidence = commands.add_parser("evidence", help="run a lane, and write what it found to fixtures/evidence/, to commit")
     evidence.add_argument("--device", required=True, help="the lane")
     commands.add_parser("benchmark", help="print what the patches cost input that upstream takes, as a ratio")
+    drift = commands.add_parser(
+        "drift",
+        help="say what a newer release, or a checkout, makes of the series",
+        epilog=DRIFT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    source = drift.add_mutually_exclusive_group()
+    source.add_argument("--checkout", type=Path, help="a folder that holds src/liquid_audio/ or liquid_audio/")
+    source.add_argument("--version", help="a published version")
     gate = commands.add_parser("gate", help="check that every lane of a CI run reported a verdict that holds")
     gate.add_argument("folder", type=Path, help="the reports, <artifact>/<lane>/verdict.json")
     gate.add_argument("--require", nargs="+", required=True, metavar="LANE", help="<artifact>/<lane> that must hold")
@@ -88,6 +107,10 @@ def main() -> int:
                 holds = lane.run_lane(options.device).verdict.holds
                 print(f"wrote {write(OUT / options.device / 'verdict.json').relative_to(ROOT)}: commit it")
                 return 0 if holds else 1
+            case "drift":
+                from harness.drift import run as run_drift
+
+                return run_drift(options.checkout, options.version)
             case "gate":
                 from harness.gate import check as check_lanes
 
