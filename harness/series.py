@@ -25,6 +25,7 @@ def check(patches: Path = PATCHES) -> None:
     Raises:
         HarnessError: a patch that upstream could not take as it is
     """
+    check_variants(patches)
     with checkout() as repository:
         before = _lint(repository)
         for patch in whole(patches):
@@ -112,6 +113,31 @@ def check_export(repository: Path, patches: Path) -> None:
             raise HarnessError(
                 f"{name} is not what git exports: run `git {' '.join(EXPORT)} release` in the commits' repository"
             )
+
+
+def check_variants(patches: Path) -> None:
+    """Check that what is kept for other releases makes the changes of the patch of the same name, or none.
+
+    Raises:
+        HarnessError: a variant of no patch, for no other release, or with other changes
+    """
+    known = {patch.name: patch for patch in patches.glob("*.patch")}
+    others = trees.RELEASES.keys() - {trees.RELEASE.version}
+    for variant in sorted(set(patches.glob("*/*")) - {*whole(patches)}):
+        name = variant.relative_to(patches).as_posix()
+        if variant.name not in known or variant.parent.name not in others:
+            raise HarnessError(f"patches/{name} is no variant of a patch for another release: remove or rename it")
+        if variant.stat().st_size and _changes(variant) != _changes(known[variant.name]):
+            raise HarnessError(
+                f"patches/{name} does not make the changes of patches/{variant.name}: in a repository with liquid-audio "
+                f"{variant.parent.name} and the patches before, run `git am -C1` on that one, and export it"
+            )
+
+
+def _changes(patch: Path) -> list[str]:
+    """List what a patch says, adds and removes: without its context, and without where it stands."""
+    said, _, diff = patch.read_text(encoding="utf-8").partition("\n---\n")
+    return [said, *re.findall(r"^(?:diff --git .+|[+-].*)$", diff, re.MULTILINE)]
 
 
 def _lint(repository: Path) -> Counter[str]:

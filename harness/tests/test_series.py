@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from harness import PATCHES, HarnessError
-from harness.series import am, check_export, checkout, whole
+from harness.series import am, check_export, check_variants, checkout, whole
 from harness.trees import digest, resolve, series
 
 
@@ -51,3 +51,33 @@ def test_the_trees_are_what_git_am_makes(repository):
     for patch in series():
         am(repository, patch)
     assert digest(repository / "src" / "liquid_audio") == resolve("patched").digest
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """The patches, with what is kept for other releases."""
+    return shutil.copytree(PATCHES, tmp_path / "patches")
+
+
+def test_what_is_kept_for_other_releases_makes_the_same_changes(kept):
+    check_variants(kept)
+
+
+def test_a_variant_that_makes_other_changes_is_named(kept):
+    variant = kept / "1.1.0" / "0007-Choose-the-device-automatically-by-default.patch"
+    variant.write_text(
+        variant.read_text().replace('+        device: torch.device | str = "auto"', '+        device: str = "auto"')
+    )
+    with pytest.raises(
+        HarnessError, match=f"^patches/{variant.parent.name}/{variant.name} does not make the changes of patches/"
+    ):
+        check_variants(kept)
+
+
+@pytest.mark.parametrize("name", ["1.1.0/0001-Another.patch", "1.3.0/{}", "7.7.7/{}"])
+def test_a_variant_of_nothing_is_named(kept, name):
+    orphan = kept / name.format(series(kept)[0].name)
+    orphan.parent.mkdir(exist_ok=True)
+    orphan.touch()
+    with pytest.raises(HarnessError, match=r"^patches/\d.+ is no variant of a patch for another release"):
+        check_variants(kept)
