@@ -113,6 +113,15 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session
+def releases(session: nox.Session) -> None:
+    """Try every published release, with and without the series, on a stack that it imports on, and write out/releases.md."""
+    for name in ("floor", "pinned"):
+        # 1 is a verdict too, which the last command sums up.
+        session.run(stack(session, name), "-m", "harness", "releases", "--stack", name, success_codes=[0, 1])
+    session.run(stack(session), "-m", "harness", "releases")
+
+
+@nox.session
 def drift(session: nox.Session) -> None:
     """Say what the newest release makes of each patch, or a checkout: `nox -s drift -- --checkout PATH`."""
     # No stack: of other packages this takes filelock alone, which comes with nox.

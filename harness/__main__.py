@@ -36,6 +36,8 @@ def main() -> int:
     evidence = commands.add_parser("evidence", help="run a lane, and write what it found to fixtures/evidence/, to commit")
     evidence.add_argument("--device", required=True, help="the lane")
     commands.add_parser("benchmark", help="print what the patches cost input that upstream takes, as a ratio")
+    releases = commands.add_parser("releases", help="try every published release, with and without the series")
+    releases.add_argument("--stack", help="try those of the stack that this environment is (default: merge what was tried)")
     drift = commands.add_parser(
         "drift",
         help="say what a newer release, or a checkout, makes of the series",
@@ -107,6 +109,14 @@ def main() -> int:
                 holds = lane.run_lane(options.device).verdict.holds
                 print(f"wrote {write(OUT / options.device / 'verdict.json').relative_to(ROOT)}: commit it")
                 return 0 if holds else 1
+            case "releases":
+                if options.stack:
+                    from harness.releases import run as run_releases
+
+                    return 0 if run_releases(options.stack) else 1
+                from harness.releases_table import merge
+
+                return 0 if merge() else 1
             case "drift":
                 from harness.drift import run as run_drift
 

@@ -6,7 +6,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -25,15 +25,18 @@ PACKAGES = ("torch", "torchaudio", "transformers", "safetensors", "numpy")
 SELECTED = {"xla": ("-m", "core", "--numprocesses", "0")}
 
 
-def run_suite(tree: str, lane: str, folder: Path, *options: str, python: str = sys.executable) -> tuple[Run, float]:
+def run_suite(
+    tree: str, lane: str, folder: Path, *options: str, python: str = sys.executable, tests: Sequence[str] = ("tests",)
+) -> tuple[Run, float]:
     """Run the suite on one tree, as anybody would by hand.
 
     Args:
         tree: "upstream", "patched", or a folder that holds the package
         lane: a device
-        folder: where its log goes, as `<tree>.jsonl`
+        folder: where its log goes, as `<name of the tree>.jsonl`
         options: further ones for pytest
         python: the interpreter that runs it
+        tests: files, folders or ids of tests
 
     Returns:
         the run, and how long it took in seconds
@@ -49,7 +52,7 @@ def run_suite(tree: str, lane: str, folder: Path, *options: str, python: str = s
         "HF_HUB_OFFLINE": "1",
         **({"CUDA_VISIBLE_DEVICES": ""} if lane in (*DEFAULT, "xla") else {}),
     }
-    command = [python, "-m", "pytest", "tests", "--tree", tree, "--device", lane, "--numprocesses", "logical"]
+    command = [python, "-m", "pytest", *tests, "--tree", tree, "--device", lane, "--numprocesses", "logical"]
     command += ["--quiet", "--tb=no", "--no-summary", "--report-log", str(log), "--collected", str(collected)]
     command += [*SELECTED.get(lane, ()), *options]
     start = time.monotonic()

@@ -218,7 +218,7 @@ def judge(upstream: Run, patched: Run, catalogue: Catalogue, lane: str) -> Verdi
         named = [bug for bug in bugs if bug.shown_by(test)]
         problems += _unexpected(test, before, after, named)
         if len(named) == 1:
-            if _shows(before, named[0]):
+            if shows(before, named[0]):
                 shown[named[0].id].append(test)
             if after.outcome != "passed":
                 came_back.setdefault(named[0].id, []).append(test)
@@ -265,7 +265,7 @@ def _unexpected(test: str, before: Result, after: Result, named: list[Bug]) -> I
         yield f"{test}: named by several bugs: {', '.join(bug.id for bug in named)}"
     elif named and before.outcome != "failed":
         yield f"{test}: {before.outcome} on upstream, should fail for {named[0].id}"
-    elif named and not _shows(before, named[0]):
+    elif named and not shows(before, named[0]):
         yield f"{test}: fails on upstream with {before.type}: {_line(before.message)}, which is not the reason of {named[0].id}"
     elif not named and before.outcome == "failed":
         yield f"{test}: fails on upstream for an unlisted reason, {before.type}: {_line(before.message)}"
@@ -276,7 +276,8 @@ def _unexpected(test: str, before: Result, after: Result, named: list[Bug]) -> I
         yield f"{test}: passes on both trees, with different bits"
 
 
-def _shows(result: Result, bug: Bug) -> bool:
+def shows(result: Result, bug: Bug) -> bool:
+    """Say whether a test failed for a catalogued reason of a bug."""
     return result.outcome == "failed" and any(reason.explains(result) for reason in bug.reasons)
 
 

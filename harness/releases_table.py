@@ -1,0 +1,118 @@
+"""Put the runs of `harness.releases` on all stacks together: out/releases.json and out/releases.md."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness import OUT, PATCHES, HarnessError, drift, trees
+
+TITLE = "Every published release, as published and with the series"
+
+
+def merge(out: Path = OUT) -> bool:
+    """Write the table of all releases, and print it.
+
+    Returns:
+        whether each has a verdict, and the one that harness/releases.toml says
+
+    Raises:
+        HarnessError: a stack has not run, or ran with other patches
+    """
+    runs = {stack: _read(out, stack) for stack in sorted({release.stack for release in trees.RELEASES.values()})}
+    records = {release.version: runs[release.stack][release.version] for release in trees.RELEASES.values()}
+    found = [problem for record in records.values() for problem in record["problems"]]
+    note, unlisted = _published()
+    table = {
+        "title": TITLE,
+        "columns": ["release", *(f"on {stack}" for stack in runs), "bugs it has", "series", "sampled tests"],
+        "rows": [
+            [version, *(run[version]["fails"] or "imports" for run in runs.values()), *_row(record)]
+            for version, record in records.items()
+        ],
+        "note": note + _same(records),
+        "bugs": {"columns": ["bug", *records], "rows": list(_bugs(records))},
+        "holds": not (found or unlisted),
+        "problems": [*found, *unlisted],
+        "releases": [{"stack": release.stack, **records[release.version]} for release in trees.RELEASES.values()],
+    }
+    (out / "releases.json").write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = markdown(table)
+    (out / "releases.md").write_text(text, encoding="utf-8")
+    print(text)
+    return not table["problems"]
+
+
+def markdown(table: Mapping[str, Any]) -> str:
+    """Render both tables; the same results give the same bytes."""
+    parts = [f"## {table['title']}", _table(**{key: table[key] for key in ("columns", "rows")}), _table(**table["bugs"])]
+    parts += ["\n".join(f"- {problem}" for problem in table["problems"])] if table["problems"] else []
+    return "\n\n".join([*parts, table["note"]]) + "\n"
+
+
+def _read(out: Path, stack: str) -> dict[str, Any]:
+    """Read the run of a stack, by version."""
+    file = out / f"releases-{stack}.json"
+    again = f"run `nox -s releases`, or `python -m harness releases --stack {stack}` in that environment"
+    if not file.is_file():
+        raise HarnessError(f"the stack {stack} has not run: {again}")
+    record = json.loads(file.read_text(encoding="utf-8"))
+    if record["patches"] != trees.digest(PATCHES):
+        raise HarnessError(f"the stack {stack} ran with other patches: {again}")
+    return {release["version"]: release for release in record["releases"]}
+
+
+def _same(records: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say which releases hold the same package."""
+    groups: dict[str, list[str]] = {}
+    for version, record in records.items():
+        groups.setdefault(record["files"], []).append(version)
+    return "".join(f" The package is the same, file by file, in {' and '.join(g)}." for g in groups.values() if len(g) > 1)
+
+
+def _published() -> tuple[str, list[str]]:
+    """Compare harness/releases.toml with what pip finds: a note, and problems."""
+    signs = "✗ fails for the catalogued reason, ✓ passes with the series; – does not have the bug."
+    try:
+        versions = drift.published("--pre")
+    except HarnessError as error:
+        return f"{signs} Not compared with what is published: {error}.", []
+    missing = [version for version in versions if version not in trees.RELEASES]
+    return f"{signs} Published are {', '.join(reversed(versions))}.", [
+        f"{version} is published, and harness/releases.toml does not list it" for version in missing
+    ]
+
+
+def _row(record: Mapping[str, Any]) -> list[str]:
+    """Say which bugs a release has, what the series does there, and what became of the sampled tests."""
+    if record["fails"]:
+        return ["not run"] * 3
+    states = [bug["state"] for bug in record["bugs"].values()]
+    tests = sum(bug["shown"] for bug in record["bugs"].values())
+    fixed = "not run with the series"
+    if record["series"] != "conflicts":
+        fixed = f"{sum(bug['fixed'] or 0 for bug in record['bugs'].values())} pass with the series"
+    has = f"{states.count('has')} of {len(states)}, {states.count('not run')} not run"
+    return [has, record["series words"], f"{tests} fail, {fixed}"]
+
+
+def _bugs(records: Mapping[str, Mapping[str, Any]]) -> Iterator[list[str]]:
+    """Yield a row for each bug: what each release shows of it."""
+    for id in dict.fromkeys(id for record in records.values() for id in record.get("bugs", {})):
+        yield [id, *(_cell(record["bugs"][id]) if "bugs" in record else "not run" for record in records.values())]
+
+
+def _cell(found: Mapping[str, Any]) -> str:
+    match found["state"]:
+        case "has":
+            after = "" if found["fixed"] is None else " → ✓" if found["fixed"] == found["tests"] else " → ✗"
+            return f"{found['shown']} ✗{after}"
+        case "has not":
+            return f"– {found['words']}"
+    return f"not run: {found['words']}"
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = (f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in (columns, *rows))
+    head, *body = lines
+    return "\n".join([head, "|---" * len(columns) + "|", *body])
