@@ -166,7 +166,7 @@ def _bench(stack: str) -> Bench:
     not_run: dict[Bug, str] = {}
     for lane, shown in lanes.items():
         if reason := devices.lacks(lane):
-            not_run |= dict.fromkeys(shown, f"{lane}: {reason.splitlines()[0]}")
+            not_run |= dict.fromkeys(shown, f"{lane}: {reason.splitlines()[0].replace(f'{ROOT}/', '')}")
         else:
             collected, _ = run_suite("upstream", lane, OUT / "releases" / stack / lane, "--collect-only", "-qq")
             samples[lane] = {bug: sample(bug, sorted(collected.collected)) for bug in shown}

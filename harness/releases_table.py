@@ -30,7 +30,7 @@ def merge(out: Path = OUT) -> bool:
             [version, *(run[version]["fails"] or "imports" for run in runs.values()), *_row(record)]
             for version, record in records.items()
         ],
-        "note": note + _same(records),
+        "note": note + _same(records) + _not_run(records),
         "bugs": {"columns": ["bug", *records], "rows": list(_bugs(records))},
         "holds": not (found or unlisted),
         "problems": [*found, *unlisted],
@@ -70,6 +70,12 @@ def _same(records: Mapping[str, Mapping[str, Any]]) -> str:
     return "".join(f" The package is the same, file by file, in {' and '.join(g)}." for g in groups.values() if len(g) > 1)
 
 
+def _not_run(records: Mapping[str, Mapping[str, Any]]) -> str:
+    """Say why bugs were not tried."""
+    bugs = (bug for record in records.values() for bug in record.get("bugs", {}).values())
+    return "".join(f" Not run, {words}." for words in dict.fromkeys(b["words"] for b in bugs if b["state"] == "not run"))
+
+
 def _published() -> tuple[str, list[str]]:
     """Compare harness/releases.toml with what pip finds: a note, and problems."""
     signs = "✗ fails for the catalogued reason, ✓ passes with the series; – does not have the bug."
@@ -98,7 +104,7 @@ def _row(record: Mapping[str, Any]) -> list[str]:
 
 def _bugs(records: Mapping[str, Mapping[str, Any]]) -> Iterator[list[str]]:
     """Yield a row for each bug: what each release shows of it."""
-    for id in dict.fromkeys(id for record in records.values() for id in record.get("bugs", {})):
+    for id in dict.fromkeys(id for record in reversed(list(records.values())) for id in record.get("bugs", {})):
         yield [id, *(_cell(record["bugs"][id]) if "bugs" in record else "not run" for record in records.values())]
 
 
@@ -109,7 +115,7 @@ def _cell(found: Mapping[str, Any]) -> str:
             return f"{found['shown']} ✗{after}"
         case "has not":
             return f"– {found['words']}"
-    return f"not run: {found['words']}"
+    return "not run"
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

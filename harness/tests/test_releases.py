@@ -153,6 +153,17 @@ def test_the_runs_of_all_stacks_make_one_table(out):
     assert (out / "releases.md").read_text() == markdown(table)
 
 
+def test_what_was_not_run_says_why(out):
+    records = _read(out, "releases-floor.json")["releases"]
+    records[0]["bugs"]["two"] = Sampled("not run", "sim: needs a compiler").__dict__
+    _write(out, "floor", records)
+    assert merge(out)
+    table = _read(out, "releases.json")
+    assert table["rows"][0][3] == "0 of 2, 1 not run"
+    assert table["bugs"]["rows"][1][:3] == ["two", "not run", "2 ✗ → ✓"]
+    assert table["note"].endswith(" Not run, sim: needs a compiler.")
+
+
 def test_a_problem_of_any_stack_is_one_of_the_table(out):
     records = _read(out, "releases-floor.json")["releases"]
     records[0]["problems"] = ["0.0.0a1 has another bug"]
