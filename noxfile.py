@@ -141,6 +141,24 @@ def benchmark(session: nox.Session) -> None:
 
 
 @nox.session
+def necessity(session: nox.Session) -> None:
+    """Take the series apart: which test fails without each piece of it, and what the suite says after each patch."""
+    session.run(stack(session), "-m", "harness", "necessity", *session.posargs)
+
+
+@nox.session
+def rivals(session: nox.Session) -> None:
+    """Run the suite on the other fixes in circulation: what each fixes, what it leaves, and why it is rejected."""
+    session.run(stack(session), "-m", "harness", "rivals", *session.posargs)
+
+
+@nox.session
+def repeat(session: nox.Session) -> None:
+    """Give the CPU's verdict ten times, in shuffled orders and with random numbers of workers: `nox -s repeat -- --times 2`."""
+    session.run(stack(session), "-m", "harness", "repeat", *session.posargs)
+
+
+@nox.session
 def readme(session: nox.Session) -> None:
     """Put the last verdict of cpu and sim into README.md."""
     session.run(stack(session), "-m", "harness", "readme")

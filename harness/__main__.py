@@ -47,6 +47,7 @@ def main() -> int:
     source = drift.add_mutually_exclusive_group()
     source.add_argument("--checkout", type=Path, help="a folder that holds src/liquid_audio/ or liquid_audio/")
     source.add_argument("--version", help="a published version")
+    commands.add_parser("necessity", help="show that every piece of the series is needed, and what each patch changes")
     gate = commands.add_parser("gate", help="check that every lane of a CI run reported a verdict that holds")
     gate.add_argument("folder", type=Path, help="the reports, <artifact>/<lane>/verdict.json")
     gate.add_argument("--require", nargs="+", required=True, metavar="LANE", help="<artifact>/<lane> that must hold")
@@ -121,6 +122,10 @@ def main() -> int:
                 from harness.drift import run as run_drift
 
                 return run_drift(options.checkout, options.version)
+            case "necessity":
+                from harness.necessity import run as need
+
+                return 0 if need() else 1
             case "gate":
                 from harness.gate import check as check_lanes
 

@@ -60,6 +60,14 @@ def _published_readme() -> str:
     return next(iter(distributions(path=[str(trees.resolve("upstream").path)]))).metadata["Description"]
 
 
+def lint(tree: Path) -> Counter[str]:
+    """Collect what upstream's linters say of a tree."""
+    with checkout() as repository:
+        shutil.rmtree(repository / "src")
+        shutil.copytree(tree / trees.PACKAGE, repository / "src" / trees.PACKAGE)
+        return _lint(repository)
+
+
 @contextmanager
 def checkout() -> Iterator[Path]:
     """Yield a git repository that holds the release under `src/`, as upstream's does."""

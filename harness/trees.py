@@ -7,6 +7,7 @@ into place, so that a tree either is whole or is not there.
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -85,7 +86,8 @@ def resolve(name: str, *, cache: Path = CACHE, patches: Path = PATCHES, release:
     """Find the tree that `--tree` names, building it if it is a published one.
 
     Args:
-        name: "upstream", "patched", or the path of a folder that holds `liquid_audio`, such as a checkout's `src`
+        name: "upstream", "patched", "first-N" with the first N patches, or the path of a folder that holds `liquid_audio`,
+            such as a checkout's `src`
         cache: where downloads and built trees are kept
         patches: the folder of the series
         release: what to build from
@@ -97,6 +99,8 @@ def resolve(name: str, *, cache: Path = CACHE, patches: Path = PATCHES, release:
         return _build(name, release, [], cache)
     if name == "patched":
         return _build(name, release, series(patches, release.version), cache)
+    if step := re.fullmatch(r"first-(\d+)", name):
+        return _build(name, release, series(patches, release.version)[: int(step[1])], cache)
     path = Path(name).resolve()
     if not (path / PACKAGE / "__init__.py").is_file():
         raise HarnessError(

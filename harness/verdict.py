@@ -54,7 +54,12 @@ class Bug:
 
     def shown_by(self, test: str) -> bool:
         """Say whether a test is one of those that show this bug."""
-        return any(re.fullmatch(re.escape(glob).replace(r"\*", ".*"), test.removeprefix("tests/")) for glob in self.tests)
+        return any(names(glob, test) for glob in self.tests)
+
+
+def names(glob: str, test: str) -> bool:
+    """Say whether an entry of the catalogue, in which * stands for anything, names a test."""
+    return re.fullmatch(re.escape(glob).replace(r"\*", ".*"), test.removeprefix("tests/")) is not None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,235 @@
+"""Show that the series has no part too many, and that each patch does what it says and no more.
+
+Necessity: without any one piece of the series, a test of its patch's bugs turns red. The staircase: after each patch its bugs
+are gone, those of later patches fail as they do on upstream, and nothing else changed.
+"""
+
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.progress import track
+
+from harness import devices, series, trees
+from harness.lane import CATALOGUE
+from harness.pieces import Piece, carry, cut
+from harness.table import Table, publish
+from harness.trial import Trials, red, sample
+from harness.verdict import Bug, Catalogue, Run, judge, read_catalogue
+
+LANES = ("cpu", "sim")
+WORKERS = max(2, os.cpu_count() or 2)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The suite on a lane.
+
+    Attributes:
+        bugs: those that show there
+        tests: the ids of all tests
+        sample: of those that are run first
+    """
+
+    lane: str
+    bugs: tuple[Bug, ...]
+    tests: tuple[str, ...]
+    sample: tuple[str, ...]
+
+    def of(self, patch: str, tests: Iterable[str]) -> list[str]:
+        """Choose the tests of a patch's bugs."""
+        bugs = [bug for bug in self.bugs if bug.patch == patch]
+        return [test for test in tests if any(bug.shown_by(test) for bug in bugs)]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of a piece.
+
+    Attributes:
+        where: the tree that it was taken out of, "the series" or that of the patches up to its own
+        by: "test", "linter", "words" for comments and docstrings that nothing tells of, or "nothing"
+        lane: where a test turned red
+        proof: the id of that test
+        says: what it, or a linter, said
+    """
+
+    piece: Piece
+    where: str
+    by: str
+    lane: str = ""
+    proof: str = ""
+    says: str = ""
+
+
+def suite(trials: Trials, lane: str) -> Suite:
+    """Collect the suite on a lane."""
+    tests = trials.collect("patched", lane)
+    bugs = tuple(bug for bug in read_catalogue(CATALOGUE).bugs if lane in bug.lanes)
+    return Suite(lane, bugs, tuple(tests), tuple(sample(tests, bugs)))
+
+
+def each[T, R](pool: ThreadPoolExecutor, work: Callable[[T], R], items: Sequence[T], words: str) -> list[R]:
+    """Do the same with each item, and show how far it is; the results are in the items' order."""
+    futures = [pool.submit(work, item) for item in items]
+    for future in track(as_completed(futures), words, total=len(futures)):
+        future.result()
+    return [future.result() for future in futures]
+
+
+def stairs(suite: Suite, runs: Sequence[Run]) -> tuple[list[list[str]], list[str]]:
+    """Compare the runs after 0, 1, 2 and more patches with that of the whole series, which is the last.
+
+    Returns:
+        rows of the staircase, and sentences on what is wrong
+    """
+    rows: list[list[str]] = []
+    problems: list[str] = []
+    names = ["upstream", *(patch.name for patch in trees.series())]
+    for step, run in enumerate(runs[:-1]):
+        applied = names[: step + 1]
+        later = tuple(bug for bug in suite.bugs if bug.patch not in applied)
+        verdict = judge(run, runs[-1], Catalogue(later), suite.lane)
+        fixed = sum(len(suite.of(name, suite.sample)) for name in applied)
+        failing = sum(len(shown.tests) for shown in verdict.shown)
+        same = verdict.counts.get("pass→pass", 0) - fixed
+        holds = "yes" if verdict.holds else "no"
+        rows.append([names[step], suite.lane, str(fixed), str(failing), str(same), str(verdict.same_bits), holds])
+        problems += [f"after {names[step]}, on {suite.lane}: {problem}" for problem in verdict.problems]
+    return rows, problems
+
+
+class Examiner:
+    """What takes pieces out of the series, and looks which test turns red."""
+
+    def __init__(self, trials: Trials, suites: Sequence[Suite], green: Mapping[str, Run], scratch: Path) -> None:
+        self.trials, self.suites, self.green, self.scratch = trials, suites, green, scratch
+        self.patched = trees.resolve("patched").path
+        self.patches = [patch.name for patch in trees.series()]
+
+    def examine(self, piece: Piece) -> Finding:
+        """Take out one piece."""
+        step = self.patches.index(piece.patch) + 1
+        own = trees.resolve(f"first-{step}").path
+        carried = carry(piece, own, self.patched)
+        base, text = (own, piece.text) if carried is None else (self.patched, carried)
+        where = f"the first {step}" if carried is None else "the series"
+        with TemporaryDirectory(dir=self.scratch) as folder:
+            tree = without(base, piece.file, text, Path(folder))
+            for lane, tests, green in self.stages(piece):
+                found = red(self.trials.run(str(tree), lane, tests, "--maxfail", "1"), green) if tests else None
+                if found:
+                    return Finding(piece, where, "test", lane, *found)
+            if piece.words:
+                return Finding(piece, where, "words")
+            complaints = series.lint(tree) - series.lint(base)
+        return Finding(piece, where, "linter" if complaints else "nothing", says=next(iter(complaints), ""))
+
+    def stages(self, piece: Piece) -> Iterator[tuple[str, list[str], Run | None]]:
+        """Give the tests that can tell, the quick and most telling ones first, with a run to compare bits with."""
+        for suite in self.suites[:1] if piece.words else self.suites:
+            seconds = {test: result.seconds for test, result in self.green[suite.lane].results.items()}
+            yield suite.lane, sorted(suite.of(piece.patch, suite.sample), key=lambda test: seconds[test]), None
+        if piece.words:
+            return
+        for suite in self.suites:
+            left = [test for test in suite.tests if test not in suite.sample]
+            yield suite.lane, suite.of(piece.patch, left), None
+        for suite in self.suites:
+            named = set(suite.of(piece.patch, suite.sample))
+            yield suite.lane, [test for test in suite.sample if test not in named], self.green[suite.lane]
+
+
+def without(base: Path, file: str, text: str, folder: Path) -> Path:
+    """Copy a tree, with another text for one file, or without that file."""
+    tree = folder / "tree"
+    shutil.copytree(base / trees.PACKAGE, tree / trees.PACKAGE, copy_function=os.link)
+    changed = tree / file
+    changed.unlink()
+    for stale in (changed.parent / "__pycache__").glob(f"{changed.stem}.*"):
+        stale.unlink()
+    if text:
+        changed.write_text(text, encoding="utf-8")
+    return tree
+
+
+def not_needed(findings: Iterable[Finding]) -> Iterator[str]:
+    """Say which pieces the series could do without."""
+    for finding in findings:
+        piece, needed = finding.piece, finding.by in ("test", "linter")
+        if not needed and (finding.by == "nothing" or piece.kind == "hunk"):
+            yield f"{piece.patch}: nothing needs the {piece.kind} at {piece.file}:{piece.line}, `{piece.head}`"
+
+
+def necessity(findings: Sequence[Finding]) -> Table:
+    """Make the table of what turned red without each piece."""
+    rows = [
+        [
+            f.piece.patch[:4],
+            f"{f.piece.file}:{f.piece.line}",
+            f.piece.kind,
+            f.piece.head,
+            f.where,
+            f.by,
+            f.lane,
+            f.proof,
+            f.says,
+        ]
+        for f in findings
+    ]
+    counts = Counter(f.by for f in findings)
+    note = "A hunk of a patch, a run of changed lines in it, or a statement that it adds was taken out by itself, out of the whole "
+    note += "series, or out of the patches up to its own where a later one rewrote its lines. Needed is what turns a test red, or is "
+    note += (
+        f"there for upstream's linters; no test tells of words. {', '.join(f'{n} {by}' for by, n in counts.most_common())}."
+    )
+    columns = ("patch", "place", "piece", "line", "out of", "needed by", "lane", "test", "what it says")
+    return Table("Necessity: what fails without each piece of the series", columns, rows, note)
+
+
+def staircase(rows: Sequence[Sequence[str]]) -> Table:
+    """Make the table of the steps."""
+    note = "Tests of a sample: every one that stands alone, the first and last of each many-fold one. A step holds when the bugs of "
+    note += "its patches are fixed, those of later ones fail for their own reasons, and all else is as it is after the whole series."
+    columns = ("after", "lane", "fixed", "failing for their reason", "not concerned", "bit for bit", "holds")
+    return Table("The staircase: the suite after each patch", columns, rows, note)
+
+
+def run() -> bool:
+    """Show both, into `out/necessity.json` and `out/necessity.md`.
+
+    Returns:
+        whether every piece is needed and every step is right
+
+    Raises:
+        HarnessError: this host lacks the stand-in accelerator, or a run did not come to its end
+    """
+    start = time.monotonic()
+    devices.refuse("sim", devices.lacks("sim"))
+    patches = trees.series()
+    steps = [*(f"first-{n}" for n in range(len(patches))), "patched"]
+    with TemporaryDirectory() as scratch, ThreadPoolExecutor(WORKERS) as pool, Trials() as trials:
+        suites = each(pool, partial(suite, trials), LANES, "collecting")
+        tasks = [(suite, step) for suite in suites for step in steps]
+        done = each(pool, lambda task: trials.run(task[1], task[0].lane, task[0].sample), tasks, "climbing the staircase")
+        runs = {s.lane: done[n * len(steps) : (n + 1) * len(steps)] for n, s in enumerate(suites)}
+        steps_of = [stairs(suite, runs[suite.lane]) for suite in suites]
+        rows = [row for rows, _ in steps_of for row in rows]
+        problems = [problem for _, problems in steps_of for problem in problems]
+        green = {lane: run[-1] for lane, run in runs.items()}
+        examiner = Examiner(trials, suites, green, Path(scratch))
+        pieces = [piece for n, patch in enumerate(patches, 1) for piece in cut(patch, trees.resolve(f"first-{n}").path)]
+        findings = each(pool, examiner.examine, pieces, "taking pieces out")
+    wrong = [*problems, *not_needed(findings)]
+    seconds = round(time.monotonic() - start)
+    publish("necessity", necessity(findings), staircase(rows), problems=wrong, seconds=seconds)
+    words = "and each step does what its patch says" if not wrong else f"{len(wrong)} problems"
+    print(f"{len(findings)} pieces, {words}; {seconds} s")
+    return not wrong

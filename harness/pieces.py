@@ -1,0 +1,169 @@
+"""Cut the patches of a series into pieces, each of which can be taken out again by itself.
+
+A piece is a hunk of a patch; or a run of changed lines in it, or a statement among the lines that it adds, where the file is
+still a program without it. Taking one out is exact: its lines go, in the tree of the patches up to its own, the lines that they replaced come back, and `git merge-file` carries that
+to the tree of the whole series, or finds that a later patch rewrote those lines.
+"""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from harness import HarnessError
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a patch.
+
+    Attributes:
+        patch: its file's name
+        kind: "hunk", "run" or "statement"
+        file: the path in the tree
+        line: where it begins in that file once its patch is applied
+        head: its first line that says something
+        text: the file, after its patch, without the piece; "" for no file
+        words: whether it is made of comments and docstrings alone
+    """
+
+    patch: str
+    kind: str
+    file: str
+    line: int
+    head: str
+    text: str
+    words: bool
+
+
+@dataclass(frozen=True)
+class Change:
+    """Lines that took the place of others: `count` lines from index `start` on, for those in `removed`."""
+
+    start: int
+    count: int
+    removed: tuple[str, ...]
+
+    def undo(self, lines: Sequence[str]) -> str:
+        """Return a file without this change."""
+        return "".join([*lines[: self.start], *self.removed, *lines[self.start + self.count :]])
+
+
+@dataclass(frozen=True)
+class Hunk:
+    """A hunk of a patch, whole and as its runs of changed lines."""
+
+    file: str
+    whole: Change
+    runs: tuple[Change, ...]
+
+
+def read_hunks(patch: Path) -> Iterator[Hunk]:
+    """Read the hunks of a patch on `src/`."""
+    file, lines = "", iter(patch.read_text(encoding="utf-8").splitlines(keepends=True))
+    for line in lines:
+        if line.startswith("+++ "):
+            file = line.split()[1].removeprefix("b/src/")
+        elif numbers := re.match(r"@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@", line):
+            old, new = (1 if n is None else int(n) for n in numbers.group(1, 3))
+            start = int(numbers[2]) - (1 if new else 0)
+            yield _read_hunk(file, start, old, new, lines)
+
+
+def _read_hunk(file: str, start: int, old: int, new: int, lines: Iterator[str]) -> Hunk:
+    """Read the lines of a hunk, of which there are `old` before and `new` after."""
+    removed: list[str] = []
+    runs: list[Change] = []
+    at, total = start, new
+    while old or new:
+        line = next(lines)
+        sign, text = line[0], line[1:]
+        if sign == "\\":
+            raise HarnessError(f"{file}: a hunk without a newline at the end of its file cannot be taken out")
+        old, new = old - (sign in " -"), new - (sign in " +")
+        if sign == " ":
+            runs.append(Change(at + 1, 0, ()))  # where the next run would begin
+        else:
+            last = runs.pop() if runs else Change(at, 0, ())
+            runs.append(Change(last.start, last.count + (sign == "+"), (*last.removed, *([text] if sign == "-" else []))))
+        removed += [text] if sign in " -" else []
+        at += sign in " +"
+    return Hunk(file, Change(start, total, tuple(removed)), tuple(run for run in runs if run.count or run.removed))
+
+
+def cut(patch: Path, tree: Path) -> Iterator[Piece]:
+    """Cut a patch into pieces, the large before the small, none twice.
+
+    Args:
+        patch: the patch
+        tree: one in which it is the last that was applied
+    """
+    known: set[tuple[str, str]] = set()
+    for hunk in read_hunks(patch):
+        lines = (tree / hunk.file).read_text(encoding="utf-8").splitlines(keepends=True)
+        statements = (s for run in hunk.runs for s in _statements(lines, run))
+        changes = [("hunk", hunk.whole), *(("run", run) for run in hunk.runs), *(("statement", s) for s in statements)]
+        for kind, change in changes:
+            text = change.undo(lines)
+            if (hunk.file, text) not in known and (kind == "hunk" or _meaning(text)):
+                known.add((hunk.file, text))
+                changed = hunk.runs[0] if kind == "hunk" else change
+                words = _meaning(text) == _meaning("".join(lines))
+                yield Piece(patch.name, kind, hunk.file, changed.start + 1, _head(lines, changed), text, words)
+
+
+def _statements(lines: Sequence[str], run: Change) -> Iterator[Change]:
+    """Find the statements among the lines of a run."""
+    nodes = [node for node in ast.walk(ast.parse("".join(lines))) if isinstance(node, ast.stmt)]
+    for node in sorted(nodes, key=lambda node: node.lineno):
+        first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))]) - 1
+        change = Change(first, (node.end_lineno or node.lineno) - first, ())
+        # One that is the whole run was replaced, not added.
+        inside = run.start <= first and first + change.count <= run.start + run.count and change.count < run.count
+        if inside:
+            yield change
+
+
+def _meaning(text: str) -> str:
+    """Return what a program does, as Python's parser sees it, without comments and docstrings; "" if it is no program."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return ""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node):
+            node.body = node.body[1:]
+    return ast.dump(tree)
+
+
+def _head(lines: Sequence[str], change: Change) -> str:
+    """Return the first line of a change that is not blank."""
+    changed = [*lines[change.start : change.start + change.count], *change.removed]
+    return next((line.strip() for line in changed if line.strip()), "")
+
+
+def carry(piece: Piece, own: Path, whole: Path) -> str | None:
+    """Carry the removal of a piece from the tree of the patches up to its own to that of the whole series.
+
+    Args:
+        piece: what to take out
+        own: the first tree
+        whole: the second
+
+    Returns:
+        the file without it; None if a later patch changed those lines or the ones beside them
+    """
+    before, after = ((tree / piece.file).read_text(encoding="utf-8") for tree in (own, whole))
+    if before == after or not piece.text:
+        return piece.text if before == after else None
+    with TemporaryDirectory() as folder:
+        names = [Path(folder) / name for name in ("whole", "own", "without")]
+        for file, text in zip(names, (after, before, piece.text), strict=True):
+            file.write_text(text, encoding="utf-8")
+        done = subprocess.run(["git", "merge-file", "--stdout", *map(str, names)], capture_output=True, text=True)
+    if not 0 <= done.returncode < 128:
+        raise HarnessError(f"git merge-file failed on {piece.file}: {done.stderr.strip()}")
+    return None if done.returncode else done.stdout

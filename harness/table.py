@@ -1,0 +1,60 @@
+"""What a command found, as a table: in the terminal, as Markdown, and as JSON for the report."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+from harness import OUT
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of plain text.
+
+    Attributes:
+        title: what it shows
+        columns: their names
+        rows: a cell for each column
+        note: what a reader has to know of how it was made
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+
+    def markdown(self) -> Iterator[str]:
+        """Render it, line by line."""
+        yield from (f"## {self.title}", "", f"| {' | '.join(self.columns)} |", f"|{'---|' * len(self.columns)}")
+        yield from (f"| {' | '.join(cell.replace('|', r'\|') for cell in row)} |" for row in self.rows)
+        yield from ("", self.note, "")
+
+
+def publish(name: str, first: Table, *others: Table, problems: Sequence[str], **facts: Any) -> None:
+    """Print tables, and write them to `out/<name>.json` and `out/<name>.md`.
+
+    Args:
+        name: of the command
+        first: what the JSON is, with what follows added to it
+        others: further tables
+        problems: sentences, none if what the command claims holds
+        facts: anything else
+    """
+    console = Console(highlight=False)
+    for table in (first, *others):
+        drawn = RichTable(*table.columns, title=table.title, caption=table.note, title_justify="left")
+        for row in table.rows:
+            drawn.add_row(*map(escape, row))
+        console.print(drawn)
+    for problem in problems:
+        console.print(f"[red]•[/] {escape(problem)}", soft_wrap=True)
+    OUT.mkdir(exist_ok=True)
+    record = {**asdict(first), "holds": not problems, "problems": problems, "others": [asdict(t) for t in others], **facts}
+    (OUT / f"{name}.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    lines = [*(line for table in (first, *others) for line in table.markdown()), *(f"- {problem}" for problem in problems)]
+    (OUT / f"{name}.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
