@@ -7,6 +7,7 @@ pytest --tree ../checkout/src   somebody's checkout
 
 import copy
 import json
+import random
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,6 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--tree", default="patched", help="upstream, patched (default), or a folder that holds liquid_audio/")
     group.addoption("--device", default="cpu", help="the device to test, which must be usable (default: cpu)")
     group.addoption("--checkpoint", type=Path, help="folder of a real checkpoint (default: the tiny one in fixtures/)")
+    group.addoption("--shuffle", type=int, metavar="SEED", help="run the tests in a random order, the same for the same seed")
     group.addoption("--collected", type=Path, help="write the ids of the collected tests to this file, as JSON")
 
 
@@ -73,6 +75,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = {item for item in items if item.get_closest_marker(marker)}
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
+    if (seed := config.getoption("shuffle")) is not None:
+        random.Random(seed).shuffle(items)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -48,6 +48,11 @@ def main() -> int:
     source.add_argument("--checkout", type=Path, help="a folder that holds src/liquid_audio/ or liquid_audio/")
     source.add_argument("--version", help="a published version")
     commands.add_parser("necessity", help="show that every piece of the series is needed, and what each patch changes")
+    commands.add_parser("rivals", help="run the suite on the other fixes in circulation, and check why it rejects each")
+    repeat = commands.add_parser("repeat", help="give a verdict again and again, and check that it stays the same")
+    repeat.add_argument("--times", type=int, default=10, help="how often (default: 10)")
+    repeat.add_argument("--seed", type=int, help="of the orders and numbers of workers (default: drawn, and printed)")
+    repeat.add_argument("--device", default="cpu", help="the lane (default: cpu)")
     gate = commands.add_parser("gate", help="check that every lane of a CI run reported a verdict that holds")
     gate.add_argument("folder", type=Path, help="the reports, <artifact>/<lane>/verdict.json")
     gate.add_argument("--require", nargs="+", required=True, metavar="LANE", help="<artifact>/<lane> that must hold")
@@ -126,6 +131,14 @@ def main() -> int:
                 from harness.necessity import run as need
 
                 return 0 if need() else 1
+            case "rivals":
+                from harness.rivals import run as try_rivals
+
+                return 0 if try_rivals() else 1
+            case "repeat":
+                from harness.repeat import run as again
+
+                return 0 if again(options.device, options.times, options.seed) else 1
             case "gate":
                 from harness.gate import check as check_lanes
 

@@ -4,49 +4,21 @@ Necessity: without any one piece of the series, a test of its patch's bugs turns
 are gone, those of later patches fail as they do on upstream, and nothing else changed.
 """
 
-import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from rich.progress import track
-
 from harness import devices, series, trees
-from harness.lane import CATALOGUE
 from harness.pieces import Piece, carry, cut
+from harness.suite import WORKERS, Suite, each, prepare
 from harness.table import Table, publish
-from harness.trial import Trials, red, sample
-from harness.verdict import Bug, Catalogue, Run, judge, read_catalogue
-
-LANES = ("cpu", "sim")
-WORKERS = max(2, os.cpu_count() or 2)
-
-
-@dataclass(frozen=True)
-class Suite:
-    """The suite on a lane.
-
-    Attributes:
-        bugs: those that show there
-        tests: the ids of all tests
-        sample: of those that are run first
-    """
-
-    lane: str
-    bugs: tuple[Bug, ...]
-    tests: tuple[str, ...]
-    sample: tuple[str, ...]
-
-    def of(self, patch: str, tests: Iterable[str]) -> list[str]:
-        """Choose the tests of a patch's bugs."""
-        bugs = [bug for bug in self.bugs if bug.patch == patch]
-        return [test for test in tests if any(bug.shown_by(test) for bug in bugs)]
+from harness.trial import Trials, red
+from harness.verdict import Catalogue, Run, judge
 
 
 @dataclass(frozen=True)
@@ -67,21 +39,6 @@ class Finding:
     lane: str = ""
     proof: str = ""
     says: str = ""
-
-
-def suite(trials: Trials, lane: str) -> Suite:
-    """Collect the suite on a lane."""
-    tests = trials.collect("patched", lane)
-    bugs = tuple(bug for bug in read_catalogue(CATALOGUE).bugs if lane in bug.lanes)
-    return Suite(lane, bugs, tuple(tests), tuple(sample(tests, bugs)))
-
-
-def each[T, R](pool: ThreadPoolExecutor, work: Callable[[T], R], items: Sequence[T], words: str) -> list[R]:
-    """Do the same with each item, and show how far it is; the results are in the items' order."""
-    futures = [pool.submit(work, item) for item in items]
-    for future in track(as_completed(futures), words, total=len(futures)):
-        future.result()
-    return [future.result() for future in futures]
 
 
 def stairs(suite: Suite, runs: Sequence[Run]) -> tuple[list[list[str]], list[str]]:
@@ -150,7 +107,7 @@ class Examiner:
 def without(base: Path, file: str, text: str, folder: Path) -> Path:
     """Copy a tree, with another text for one file, or without that file."""
     tree = folder / "tree"
-    shutil.copytree(base / trees.PACKAGE, tree / trees.PACKAGE, copy_function=os.link)
+    shutil.copytree(base / trees.PACKAGE, tree / trees.PACKAGE)
     changed = tree / file
     changed.unlink()
     for stale in (changed.parent / "__pycache__").glob(f"{changed.stem}.*"):
@@ -196,7 +153,10 @@ def necessity(findings: Sequence[Finding]) -> Table:
 
 def staircase(rows: Sequence[Sequence[str]]) -> Table:
     """Make the table of the steps."""
-    note = "Tests of a sample: every one that stands alone, the first and last of each many-fold one. A step holds when the bugs of "
+    note = (
+        "Tests of a sample: every one that stands alone, the first and last of each many-fold one, and on the CPU alone what "
+    )
+    note += "starts Python anew. A step holds when the bugs of "
     note += "its patches are fixed, those of later ones fail for their own reasons, and all else is as it is after the whole series."
     columns = ("after", "lane", "fixed", "failing for their reason", "not concerned", "bit for bit", "holds")
     return Table("The staircase: the suite after each patch", columns, rows, note)
@@ -214,16 +174,15 @@ def run() -> bool:
     start = time.monotonic()
     devices.refuse("sim", devices.lacks("sim"))
     patches = trees.series()
-    steps = [*(f"first-{n}" for n in range(len(patches))), "patched"]
+    steps = [f"first-{n}" for n in range(len(patches))]
     with TemporaryDirectory() as scratch, ThreadPoolExecutor(WORKERS) as pool, Trials() as trials:
-        suites = each(pool, partial(suite, trials), LANES, "collecting")
+        suites, green = prepare(trials, pool)
         tasks = [(suite, step) for suite in suites for step in steps]
         done = each(pool, lambda task: trials.run(task[1], task[0].lane, task[0].sample), tasks, "climbing the staircase")
-        runs = {s.lane: done[n * len(steps) : (n + 1) * len(steps)] for n, s in enumerate(suites)}
+        runs = {s.lane: [*done[n * len(steps) : (n + 1) * len(steps)], green[s.lane]] for n, s in enumerate(suites)}
         steps_of = [stairs(suite, runs[suite.lane]) for suite in suites]
         rows = [row for rows, _ in steps_of for row in rows]
         problems = [problem for _, problems in steps_of for problem in problems]
-        green = {lane: run[-1] for lane, run in runs.items()}
         examiner = Examiner(trials, suites, green, Path(scratch))
         pieces = [piece for n, patch in enumerate(patches, 1) for piece in cut(patch, trees.resolve(f"first-{n}").path)]
         findings = each(pool, examiner.examine, pieces, "taking pieces out")

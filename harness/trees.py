@@ -109,6 +109,15 @@ def resolve(name: str, *, cache: Path = CACHE, patches: Path = PATCHES, release:
     return Tree(name, path, digest(path / PACKAGE))
 
 
+def build(name: str, patches: Sequence[Path]) -> Tree:
+    """Build the published release with some patches applied, or reuse that tree.
+
+    Raises:
+        HarnessError: the wheel cannot be had or is not the pinned one, or a patch does not apply
+    """
+    return _build(name, RELEASE, patches, CACHE)
+
+
 def digest(package: Path) -> str:
     """Hash the files of a package and their names, bytecode aside."""
     total = hashlib.sha256()

@@ -5,7 +5,7 @@ That one imports libraries and computes nothing, so no run sees what another did
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from harness import ROOT, HarnessError
-from harness.verdict import Bug, Result, Run, names, read_run
+from harness.verdict import Result, Run, read_run
 
 # What the suite and the package import, and the package itself not: it is what differs.
 LIBRARIES: tuple[str, ...] = (
@@ -99,21 +99,6 @@ def _pytest(command: Sequence[str], said: Path) -> None:
         os.dup2(output.fileno(), 2)
     os.chdir(ROOT)
     sys.exit(pytest.main([*command]))
-
-
-def sample(tests: Iterable[str], bugs: Sequence[Bug], whole: int = 4) -> list[str]:
-    """Choose tests that say what all of them would: every one that stands alone, the first and last of each many-fold one.
-
-    Args:
-        tests: ids
-        bugs: the parametrisations of a test are many-fold for each entry of the catalogue by itself
-        whole: up to how many parametrisations stay
-    """
-    groups: dict[tuple[str, str, str], list[str]] = {}
-    for test in sorted(tests):
-        entry = next(((bug.id, glob) for bug in bugs for glob in bug.tests if names(glob, test)), ("", ""))
-        groups.setdefault((*entry, test.partition("[")[0]), []).append(test)
-    return [test for group in groups.values() for test in (group if len(group) <= whole else (group[0], group[-1]))]
 
 
 def red(run: Run, green: Run | None = None) -> tuple[str, str] | None:

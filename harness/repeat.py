@@ -1,0 +1,83 @@
+"""Give a verdict again and again, in shuffled orders and with random numbers of workers: each must be as the first."""
+
+import os
+import random
+import time
+from collections.abc import Iterator, Mapping
+
+from harness import OUT, HarnessError, devices
+from harness.lane import CATALOGUE, run_suite
+from harness.table import Table, publish
+from harness.verdict import Run, judge, read_catalogue
+
+TREES = ("upstream", "patched")
+
+
+def differences(first: Mapping[str, Run], other: Mapping[str, Run]) -> Iterator[str]:
+    """Find what the runs on each tree gave otherwise: tests, outcomes, exceptions with their messages, or digests."""
+    for tree, before in first.items():
+        after = other[tree]
+        for test in sorted(before.collected ^ after.collected):
+            yield f"{tree}: {test} was collected in one of them only"
+        for test in sorted(before.results.keys() & after.results.keys()):
+            was, is_ = before.results[test], after.results[test]
+            for what in ("outcome", "type", "message", "digest"):
+                if getattr(was, what) != getattr(is_, what):
+                    yield f"{tree}: {test}: its {what} was {getattr(was, what)!r}, then {getattr(is_, what)!r}"
+
+
+def run(lane: str, times: int, seed: int | None) -> bool:
+    """Repeat the verdict of a lane, into `out/repeat.json` and `out/repeat.md`.
+
+    Args:
+        lane: a device
+        times: how often
+        seed: of the orders and numbers of workers; drawn if None
+
+    Returns:
+        whether every verdict holds and is as the first
+
+    Raises:
+        HarnessError: this host cannot compute on the device, or there is nothing to compare
+    """
+    if times < 2:
+        raise HarnessError(f"--times {times}: once is no repetition, pass 2 or more")
+    devices.refuse(lane, devices.lacks(lane))
+    catalogue = read_catalogue(CATALOGUE)
+    seed = random.SystemRandom().randrange(2**32) if seed is None else seed
+    print(f"seed {seed}: `--seed {seed}` gives the same orders and numbers of workers again", flush=True)
+    draw = random.Random(seed)
+    rows, problems, start = [], [], time.monotonic()
+    first: dict[str, Run] = {}
+    for n in range(1, times + 1):
+        runs, chosen = {}, []
+        for tree in TREES:
+            order, workers = draw.randrange(2**32), draw.randint(1, 2 * (os.cpu_count() or 1))
+            print(f"\n{n} of {times}: {tree}, order {order}, workers {workers}", flush=True)
+            options = ("--shuffle", str(order), "--numprocesses", str(workers))
+            runs[tree], _ = run_suite(tree, lane, OUT / "repeat", *options)
+            chosen += [str(order), str(workers)]
+        verdict = judge(runs["upstream"], runs["patched"], catalogue, lane)
+        first = first or runs
+        other = list(differences(first, runs))
+        problems += [f"{n} of {times}: {problem}" for problem in (*verdict.problems[:1], *other[:1])]
+        counts = ", ".join(f"{number} {kind}" for kind, number in sorted(verdict.counts.items()))
+        same = "the first" if n == 1 else "identical" if not other else f"{len(other)} differences"
+        rows.append([str(n), *chosen, counts, str(verdict.same_bits), "holds" if verdict.holds else "does not hold", same])
+    note = f"Seed {seed}, lane {lane}. Compared by test: outcome, type and message of the exception, digest of what came out."
+    columns = (
+        "verdict",
+        "order on upstream",
+        "workers",
+        "order on patched",
+        "workers",
+        "tests",
+        "bit for bit",
+        "it",
+        "and is",
+    )
+    seconds = round(time.monotonic() - start)
+    publish(
+        "repeat", Table("The verdict, again and again", columns, rows, note), problems=problems, seed=seed, seconds=seconds
+    )
+    return not problems
