@@ -70,6 +70,7 @@ class Examiner:
         self.trials, self.suites, self.green, self.scratch = trials, suites, green, scratch
         self.patched = trees.resolve("patched").path
         self.patches = [patch.name for patch in trees.series()]
+        self.costs = {lane: costs(run) for lane, run in green.items()}
 
     def examine(self, piece: Piece) -> Finding:
         """Take out one piece."""
@@ -92,8 +93,7 @@ class Examiner:
     def stages(self, piece: Piece) -> Iterator[tuple[str, list[str], Run | None]]:
         """Give the tests that can tell, the quick and most telling ones first, with a run to compare bits with."""
         for suite in self.suites[:1] if piece.words else self.suites:
-            seconds = {test: result.seconds for test, result in self.green[suite.lane].results.items()}
-            yield suite.lane, sorted(suite.of(piece.patch, suite.sample), key=lambda test: seconds[test]), None
+            yield suite.lane, sorted(suite.of(piece.patch, suite.sample), key=self.costs[suite.lane].__getitem__), None
         if piece.words:
             return
         for suite in self.suites:
@@ -102,6 +102,15 @@ class Examiner:
         for suite in self.suites:
             named = set(suite.of(piece.patch, suite.sample))
             yield suite.lane, [test for test in suite.sample if test not in named], self.green[suite.lane]
+
+
+def costs(run: Run) -> dict[str, float]:
+    """Say how long each test takes at the most: what its function shares, the first of its tests in a run pays for."""
+    slowest: dict[str, float] = {}
+    for test, result in run.results.items():
+        function = test.partition("[")[0]
+        slowest[function] = max(slowest.get(function, 0.0), result.seconds)
+    return {test: slowest[test.partition("[")[0]] for test in run.results}
 
 
 def without(base: Path, file: str, text: str, folder: Path) -> Path:
