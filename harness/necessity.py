@@ -52,7 +52,7 @@ def stairs(suite: Suite, runs: Sequence[Run]) -> tuple[list[list[str]], list[str
     names = ["upstream", *(patch.name for patch in trees.series())]
     for step, run in enumerate(runs[:-1]):
         applied = names[: step + 1]
-        later = tuple(bug for bug in suite.bugs if bug.patch not in applied)
+        later = tuple(bug for bug in suite.bugs if bug.patch not in applied and any(map(bug.shown_by, suite.sample)))
         verdict = judge(run, runs[-1], Catalogue(later), suite.lane)
         fixed = sum(len(suite.of(name, suite.sample)) for name in applied)
         failing = sum(len(shown.tests) for shown in verdict.shown)

@@ -127,7 +127,7 @@ def verdicts(rivals: Sequence[Rival], runs: Mapping[str, Mapping[str, Run]], sui
         proof = [f"{shown.lane}: {test}" for shown, test in failures(rival, mine)]
         rows.append([rival.title, "; ".join(fixes), "; ".join(breaks) or "nothing", rival.rejected, "; ".join(proof)])
     note = "A bug is fixed where every test of the sample that shows it passes. Breaks: what passes on upstream, and fails or gives "
-    note += "other bits. On CUDA nothing was run."
+    note += "other bits. Nothing was run on CUDA."
     columns = ("fix", "fixes", "breaks of what passes on upstream", "rejected, because", "shown by")
     return Table("Rivals: the other fixes in circulation", columns, rows, note)
 
@@ -144,7 +144,8 @@ def matrix(columns: Mapping[str, str], runs: Mapping[str, Mapping[str, Run]], su
     for suite in suites:
         for bug in suite.bugs:
             counts = [passing(runs[fix][suite.lane], suite, bug) for fix in columns]
-            rows.append([bug.id, suite.lane, *(f"{'✓' if good == n else '✗'} {good}/{n}" for good, n in counts)])
+            if counts[0][1]:  # else only the CPU runs them
+                rows.append([bug.id, suite.lane, *(f"{'✓' if good == n else '✗'} {good}/{n}" for good, n in counts)])
     note = "How many of the tests that show a bug pass, of those in the sample."
     return Table("Rivals: what each fixes", ("bug", "lane", *columns.values()), rows, note)
 
