@@ -93,6 +93,12 @@ def _write_collected(config: pytest.Config, ids: list[str]) -> None:
         path.write_text(json.dumps(sorted(ids)))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call() -> None:
+    """Draw the same random numbers in every order of the tests, after fixtures that only the first test sets up."""
+    torch.manual_seed(0)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Record the type and message of an exception where the verdict finds them."""

@@ -18,6 +18,8 @@ def once(result, test=TEST):
 
 def test_the_same_is_the_same_whatever_it_took():
     assert list(differences(once(FAILED), once(replace(FAILED, seconds=9.0, where="b.py:1")))) == []
+    ears = [replace(FAILED, message=f"<Ear at {place}>") for place in ("0x7f08", "0x7fab")]
+    assert list(differences(*map(once, ears))) == []
 
 
 @pytest.mark.parametrize("what", ["outcome", "type", "message", "digest"])
