@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from harness import OUT
+from harness.evidence import series_sha256
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ def publish(name: str, first: Table, *others: Table, problems: Sequence[str], **
     for problem in problems:
         console.print(f"[red]•[/] {escape(problem)}", soft_wrap=True)
     OUT.mkdir(exist_ok=True)
-    record = {**asdict(first), "holds": not problems, "problems": problems, "others": [asdict(t) for t in others], **facts}
+    more = {"holds": not problems, "problems": problems, "others": [asdict(t) for t in others]}
+    record = {**asdict(first), **more, "series sha256": series_sha256(), **facts}
     (OUT / f"{name}.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     lines = [*(line for table in (first, *others) for line in table.markdown()), *(f"- {problem}" for problem in problems)]
     (OUT / f"{name}.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
