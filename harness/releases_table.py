@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import OUT, PATCHES, HarnessError, drift, trees
+from harness.evidence import series_sha256
 
 TITLE = "Every published release, as published and with the series"
 
@@ -32,6 +33,7 @@ def merge(out: Path = OUT) -> bool:
         ],
         "note": note + _same(records) + _not_run(records),
         "bugs": {"columns": ["bug", *records], "rows": list(_bugs(records))},
+        "series sha256": series_sha256(),
         "holds": not (found or unlisted),
         "problems": [*found, *unlisted],
         "releases": [{"stack": release.stack, **records[release.version]} for release in trees.RELEASES.values()],
