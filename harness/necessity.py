@@ -15,10 +15,13 @@ from tempfile import TemporaryDirectory
 
 from harness import devices, series, trees
 from harness.pieces import Piece, carry, cut
-from harness.suite import WORKERS, Suite, each, prepare
+from harness.suite import SLOW, WORKERS, Suite, each, prepare
 from harness.table import Table, publish
 from harness.trial import Trials, red
 from harness.verdict import Catalogue, Run, judge
+
+# A lane, ids of tests, and a run to compare bits with.
+type Stage = tuple[str, list[str], Run | None]
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,10 @@ class Finding:
 
     Attributes:
         where: the tree that it was taken out of, "the series" or that of the patches up to its own
-        by: "test", "linter", "words" for comments and docstrings that nothing tells of, or "nothing"
+        by: "test", "mypy", "words" for comments and docstrings that nothing tells of, or "nothing"
         lane: where a test turned red
         proof: the id of that test
-        says: what it, or a linter, said
+        says: what it, or mypy, said
     """
 
     piece: Piece
@@ -81,24 +84,35 @@ class Examiner:
         where = f"the first {step}" if carried is None else "the series"
         with TemporaryDirectory(dir=self.scratch) as folder:
             tree = without(base, piece.file, text, Path(folder))
-            for lane, tests, green in self.stages(piece):
-                found = red(self.trials.run(str(tree), lane, tests, "--maxfail", "1"), green) if tests else None
-                if found:
-                    return Finding(piece, where, "test", lane, *found)
+            if found := self.red(tree, self.quick(piece)):
+                return Finding(piece, where, "test", *found)
             if piece.words:
                 return Finding(piece, where, "words")
-            complaints = series.lint(tree) - series.lint(base)
-        return Finding(piece, where, "linter" if complaints else "nothing", says=next(iter(complaints), ""))
+            # What ruff says of a name that nothing uses any more is no reason to use it.
+            errors = [line for line in series.lint(tree) - series.lint(base) if ": error: " in line]
+            if errors:
+                return Finding(piece, where, "mypy", says=errors[0])
+            found = self.red(tree, self.thorough(piece))
+            return Finding(piece, where, "test", *found) if found else Finding(piece, where, "nothing")
 
-    def stages(self, piece: Piece) -> Iterator[tuple[str, list[str], Run | None]]:
-        """Give the tests that can tell, the quick and most telling ones first, with a run to compare bits with."""
+    def red(self, tree: Path, stages: Iterable[Stage]) -> tuple[str, str, str] | None:
+        """Run tests until one turns red, and return its lane, its id, and what it says."""
+        for lane, tests, green in stages:
+            if tests and (found := red(self.trials.run(str(tree), lane, tests, "--maxfail", "1"), green)):
+                return lane, *found
+        return None
+
+    def quick(self, piece: Piece) -> Iterator[Stage]:
+        """Give the sample of its bugs' tests, the quick ones first; of words, only those tell that start no other Python."""
         for suite in self.suites[:1] if piece.words else self.suites:
-            yield suite.lane, sorted(suite.of(piece.patch, suite.sample), key=self.costs[suite.lane].__getitem__), None
-        if piece.words:
-            return
+            cost = self.costs[suite.lane]
+            tests = [test for test in suite.of(piece.patch, suite.sample) if not piece.words or cost[test] < SLOW]
+            yield suite.lane, sorted(tests, key=cost.__getitem__), None
+
+    def thorough(self, piece: Piece) -> Iterator[Stage]:
+        """Give all the tests of its bugs, and the sample of all others."""
         for suite in self.suites:
-            left = [test for test in suite.tests if test not in suite.sample]
-            yield suite.lane, suite.of(piece.patch, left), None
+            yield suite.lane, suite.of(piece.patch, [test for test in suite.tests if test not in suite.sample]), None
         for suite in self.suites:
             named = set(suite.of(piece.patch, suite.sample))
             yield suite.lane, [test for test in suite.sample if test not in named], self.green[suite.lane]
@@ -129,7 +143,7 @@ def without(base: Path, file: str, text: str, folder: Path) -> Path:
 def not_needed(findings: Iterable[Finding]) -> Iterator[str]:
     """Say which pieces the series could do without."""
     for finding in findings:
-        piece, needed = finding.piece, finding.by in ("test", "linter")
+        piece, needed = finding.piece, finding.by in ("test", "mypy")
         if not needed and (finding.by == "nothing" or piece.kind == "hunk"):
             yield f"{piece.patch}: nothing needs the {piece.kind} at {piece.file}:{piece.line}, `{piece.head}`"
 
@@ -152,10 +166,11 @@ def necessity(findings: Sequence[Finding]) -> Table:
     ]
     counts = Counter(f.by for f in findings)
     note = "A hunk of a patch, a run of changed lines in it, or a statement that it adds was taken out by itself, out of the whole "
-    note += "series, or out of the patches up to its own where a later one rewrote its lines. Needed is what turns a test red, or is "
     note += (
-        f"there for upstream's linters; no test tells of words. {', '.join(f'{n} {by}' for by, n in counts.most_common())}."
+        "series, or out of the patches up to its own where a later one rewrote its lines. Needed is what turns a test red, or "
     )
+    note += "what upstream's mypy asks for; no test tells of words. "
+    note += f"{', '.join(f'{n} {by}' for by, n in counts.most_common())}."
     columns = ("patch", "place", "piece", "line", "out of", "needed by", "lane", "test", "what it says")
     return Table("Necessity: what fails without each piece of the series", columns, rows, note)
 

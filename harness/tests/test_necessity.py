@@ -81,7 +81,7 @@ def test_a_red_test_is_one_that_fails_or_gives_other_bits():
         ("hunk", "test", False),
         ("hunk", "nothing", True),
         ("statement", "nothing", True),
-        ("statement", "linter", False),
+        ("statement", "mypy", False),
         ("run", "words", False),
         ("hunk", "words", True),
     ],
