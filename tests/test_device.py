@@ -46,9 +46,9 @@ def test_the_readme_recipe_transcribes_without_naming_a_device(load):
 
 
 @each_class
-def test_an_automatic_device_that_fails_at_the_move_falls_back_to_the_cpu_with_a_warning(load, part, monkeypatch):
+@pytest.mark.parametrize("broken", [name for name in ("cuda", "mps") if name in MISSING])
+def test_an_automatic_device_that_fails_at_the_move_falls_back_to_the_cpu_with_a_warning(load, part, monkeypatch, broken):
     # What hosted macOS runners do with mps: reported as available, and every allocation fails.
-    broken = MISSING[0]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: broken == "cuda")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: broken == "mps")
     with warnings.catch_warnings(record=True) as caught:
@@ -56,6 +56,23 @@ def test_an_automatic_device_that_fails_at_the_move_falls_back_to_the_cpu_with_a
         loaded = load(part)
     assert device_of(loaded).type == "cpu"
     assert any(re.match(rf"cannot use {broken} \(.+\), using cpu: ", str(warning.message)) for warning in caught)
+
+
+@pytest.mark.host
+def test_a_failure_on_the_cpu_is_raised_and_not_tried_again(liquid_audio, load, monkeypatch):
+    tried = []
+
+    def broken(self, device=None, dtype=None):
+        tried.append(device)
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available=False: None)
+    monkeypatch.setattr(liquid_audio.LFM2AudioProcessor, "to", broken)
+    with refused(RuntimeError, "^broken$"):
+        load("processor", device="auto")
+    assert len(tried) == 1
 
 
 @each_class

@@ -98,3 +98,12 @@ def test_a_model_and_a_processor_on_different_devices_are_named(liquid_audio, ch
     )
     with refused(RuntimeError, names):
         transcribe(processor, model, lambda chat: chat.add_audio(CLIP.mono(), CLIP.sampling_rate))
+
+
+@pytest.mark.host
+def test_an_embedding_that_fails_on_one_device_says_why(liquid_audio, processor, models):
+    chat = liquid_audio.ChatState(processor)
+    chat.add_text("hello")
+    chat.text = chat.text.float()
+    with refused(RuntimeError, "indices"):
+        next(models(torch.float32).generate_sequential(**chat))
