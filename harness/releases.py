@@ -55,7 +55,7 @@ class Sampled:
     """What a sample of a bug's tests found on a release.
 
     Attributes:
-        state: "has", "has not" or "not run"
+        state: "shows", "does not show" or "not run"
         words: what the first of them gives, or why none was run
         tests: how many were run
         shown: how many of them fail for a reason of the bug
@@ -125,7 +125,7 @@ def series_on(tree: Path, version: str) -> tuple[str, str]:
 
 
 def judge(before: Run, after: Run | None, samples: Mapping[Bug, list[str]]) -> dict[str, Sampled]:
-    """Say of each bug whether a release has it, and how many of the sampled tests pass with the series."""
+    """Say of each bug whether it shows on a release, and how many of the sampled tests pass with the series."""
     found = {}
     for bug, tests in samples.items():
         if missing := [t for t in tests if t not in before.results or (after and t not in after.results)]:
@@ -135,7 +135,7 @@ def judge(before: Run, after: Run | None, samples: Mapping[Bug, list[str]]) -> d
         # Where it does not show, another failure says what came in its place.
         failed = shown or [test for test in tests if before.results[test].outcome != "passed"]
         words = example(Shown(bug, tuple(failed), 0), before) if failed else "passes"
-        found[bug.id] = Sampled("has" if shown else "has not", words, len(tests), len(shown), fixed)
+        found[bug.id] = Sampled("shows" if shown else "does not show", words, len(tests), len(shown), fixed)
     return found
 
 
@@ -149,10 +149,10 @@ def problems(release: trees.Release, record: Mapping[str, Any]) -> Iterator[str]
     for id in sorted(set(release.without) - record["bugs"].keys()):
         yield f"{release.version}: harness/releases.toml names {id}, which is no bug of the catalogue"
     for id, found in record["bugs"].items():
-        expected = "has not" if id in release.without else "has"
+        expected = "does not show" if id in release.without else "shows"
         if found["state"] not in (expected, "not run"):
-            yield f"{release.version} {found['state']} {id}: {found['words']}; harness/releases.toml says that it {expected}"
-        if found["state"] == "has" and found["fixed"] is not None and found["fixed"] < found["tests"]:
+            yield f"{release.version} {found['state']} {id}, {found['words']}; harness/releases.toml says that it {expected}"
+        if found["state"] == "shows" and found["fixed"] is not None and found["fixed"] < found["tests"]:
             yield f"{release.version}: {found['tests'] - found['fixed']} sampled tests of {id} do not pass with the series"
 
 

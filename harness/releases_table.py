@@ -26,7 +26,7 @@ def merge(out: Path = OUT) -> bool:
     note, unlisted = _published()
     table = {
         "title": TITLE,
-        "columns": ["release", *(f"on {stack}" for stack in runs), "bugs it has", "series", "sampled tests"],
+        "columns": ["release", *(f"on {stack}" for stack in runs), "bugs it shows", "series", "sampled tests"],
         "rows": [
             [version, *(run[version]["fails"] or "imports" for run in runs.values()), *_row(record)]
             for version, record in records.items()
@@ -80,7 +80,7 @@ def _not_run(records: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _published() -> tuple[str, list[str]]:
     """Compare harness/releases.toml with what pip finds: a note, and problems."""
-    signs = "✗ fails for the catalogued reason, ✓ passes with the series; – does not have the bug."
+    signs = "✗ fails for the catalogued reason, ✓ passes with the series; – does not show the bug, and what came in its place."
     try:
         versions = drift.published("--pre")
     except HarnessError as error:
@@ -92,16 +92,16 @@ def _published() -> tuple[str, list[str]]:
 
 
 def _row(record: Mapping[str, Any]) -> list[str]:
-    """Say which bugs a release has, what the series does there, and what became of the sampled tests."""
+    """Say how many bugs a release shows, what the series does there, and what became of the sampled tests."""
     if record["fails"]:
         return ["not run"] * 3
     states = [bug["state"] for bug in record["bugs"].values()]
-    had = [bug for bug in record["bugs"].values() if bug["state"] == "has"]
+    had = [bug for bug in record["bugs"].values() if bug["state"] == "shows"]
     fixed = "not run with the series"
     if record["series"] != "conflicts":
         fixed = f"{sum(bug['fixed'] for bug in had)} pass with the series"
-    has = f"{states.count('has')} of {len(states)}, {states.count('not run')} not run"
-    return [has, record["series words"], f"{sum(bug['shown'] for bug in had)} fail, {fixed}"]
+    shown = f"{states.count('shows')} of {len(states)}, {states.count('not run')} not run"
+    return [shown, record["series words"], f"{sum(bug['shown'] for bug in had)} fail, {fixed}"]
 
 
 def _bugs(records: Mapping[str, Mapping[str, Any]]) -> Iterator[list[str]]:
@@ -112,10 +112,10 @@ def _bugs(records: Mapping[str, Mapping[str, Any]]) -> Iterator[list[str]]:
 
 def _cell(found: Mapping[str, Any]) -> str:
     match found["state"]:
-        case "has":
+        case "shows":
             after = "" if found["fixed"] is None else " → ✓" if found["fixed"] == found["tests"] else " → ✗"
             return f"{found['shown']} ✗{after}"
-        case "has not":
+        case "does not show":
             return f"– {found['words']}"
     return "not run"
 

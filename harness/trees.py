@@ -33,7 +33,7 @@ class Release:
         sha256: of its wheel
         stack: one that it imports on
         series: "applies", "variant" or "conflicts"
-        without: ids of bugs that it does not have
+        without: ids of bugs that it does not show
     """
 
     version: str

@@ -1,4 +1,4 @@
-"""A release has a bug only where a test shows it, and what differs from harness/releases.toml is a problem."""
+"""A bug shows on a release only where a test fails for its reason, and what harness/releases.toml does not say is a problem."""
 
 import json
 
@@ -39,14 +39,14 @@ def test_a_bug_that_no_test_shows_is_an_error():
 @pytest.mark.parametrize(
     ("outcomes", "state", "words", "shown"),
     [
-        ({"a": "TypeError"}, "has", "TypeError: no such form", 1),
-        ({"b": "TypeError", "a": "AttributeError"}, "has", "TypeError: no such form", 1),
-        ({}, "has not", "passes", 0),
-        ({"a": "AttributeError"}, "has not", "AttributeError: no such form", 0),
-        ({"b": "AttributeError"}, "has not", "AttributeError: no such form", 0),
+        ({"a": "TypeError"}, "shows", "TypeError: no such form", 1),
+        ({"b": "TypeError", "a": "AttributeError"}, "shows", "TypeError: no such form", 1),
+        ({}, "does not show", "passes", 0),
+        ({"a": "AttributeError"}, "does not show", "AttributeError: no such form", 0),
+        ({"b": "AttributeError"}, "does not show", "AttributeError: no such form", 0),
     ],
 )
-def test_a_release_has_a_bug_where_a_test_fails_for_its_reason(outcomes, state, words, shown):
+def test_a_bug_shows_where_a_test_fails_for_its_reason(outcomes, state, words, shown):
     found = judge(_run(**outcomes), None, {_bug(): TESTS[:2]})["refused"]
     assert (found.state, found.words, found.shown, found.fixed) == (state, words, shown, None)
 
@@ -65,14 +65,14 @@ RELEASE = Release("9.9.9", "", "pinned", "applies", ("one",))
 
 
 def _record(**changes):
-    has, without = Sampled("has", "words", 2, 2, 2).__dict__, Sampled("has not", "words", 2, 0, 2).__dict__
+    has, without = Sampled("shows", "words", 2, 2, 2).__dict__, Sampled("does not show", "words", 2, 0, 2).__dict__
     return {"fails": "", "series": "applies", "series words": "it applies", "bugs": {"one": without, "two": has}, **changes}
 
 
 def test_a_release_as_it_is_expected_is_no_problem():
     assert list(problems(RELEASE, _record())) == []
-    # What a release does not have cannot pass there either.
-    without = Sampled("has not", "ModuleNotFoundError: no", 2, 0, 0).__dict__
+    # What a release does not have need not pass there either.
+    without = Sampled("does not show", "ModuleNotFoundError: no", 2, 0, 0).__dict__
     assert list(problems(RELEASE, _record(bugs={**_record()["bugs"], "one": without}))) == []
 
 
@@ -82,15 +82,15 @@ def test_a_release_as_it_is_expected_is_no_problem():
         ({"fails": "ImportError: no"}, "9.9.9 does not load on pinned: ImportError: no"),
         ({"series": "conflicts"}, "9.9.9: it applies; harness/releases.toml says 'applies'"),
         (
-            {"bugs": {"one": Sampled("has", "E", 1, 1, 1).__dict__}},
-            "9.9.9 has one: E; harness/releases.toml says that it has not",
+            {"bugs": {"one": Sampled("shows", "E", 1, 1, 1).__dict__}},
+            "9.9.9 shows one, E; harness/releases.toml says that it does not show",
         ),
         (
-            {"bugs": {**_record()["bugs"], "two": Sampled("has not", "passes", 1, 0, 1).__dict__}},
-            "9.9.9 has not two: passes; harness/releases.toml says that it has",
+            {"bugs": {**_record()["bugs"], "two": Sampled("does not show", "passes", 1, 0, 1).__dict__}},
+            "9.9.9 does not show two, passes; harness/releases.toml says that it shows",
         ),
         (
-            {"bugs": {**_record()["bugs"], "two": Sampled("has", "E", 3, 3, 1).__dict__}},
+            {"bugs": {**_record()["bugs"], "two": Sampled("shows", "E", 3, 3, 1).__dict__}},
             "9.9.9: 2 sampled tests of two do not pass with the series",
         ),
         ({"bugs": {}}, "9.9.9: harness/releases.toml names one, which is no bug of the catalogue"),
@@ -169,10 +169,10 @@ def test_what_was_not_run_says_why(out):
 
 def test_a_problem_of_any_stack_is_one_of_the_table(out):
     records = _read(out, "releases-floor.json")["releases"]
-    records[0]["problems"] = ["0.0.0a1 has another bug"]
+    records[0]["problems"] = ["0.0.0a1 shows another bug"]
     _write(out, "floor", records)
     assert not merge(out)
-    assert "\n- 0.0.0a1 has another bug\n" in (out / "releases.md").read_text()
+    assert "\n- 0.0.0a1 shows another bug\n" in (out / "releases.md").read_text()
 
 
 def test_a_release_that_nobody_listed_is_a_problem(out, monkeypatch):
