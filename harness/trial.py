@@ -27,6 +27,7 @@ LIBRARIES: tuple[str, ...] = (
     "hypothesis.strategies",
 )
 LIBRARIES += ("librosa", "scipy.io.wavfile", "soundfile")
+LIMIT = 300  # seconds that a run may take
 ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
 
 
@@ -68,13 +69,15 @@ class Trials:
             command = [*tests, "--tree", tree, "--device", lane, "--numprocesses", "0", "--quiet", "--tb=no", "--no-summary"]
             # Of the plugins, which are for tests, and not of the tests: their asserts need no rewriting.
             command += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
-            command += ["--timeout", "120", "--report-log", str(log), "--collected", str(collected), *options]
+            command += ["--report-log", str(log), "--collected", str(collected), *options]
             process = self._context.Process(target=_pytest, args=(command, said))
             with self._lock:
                 if self._closed:
                     raise HarnessError("interrupted")
                 process.start()
                 self._running.add(process)
+            process.join(LIMIT)
+            process.terminate()  # a piece taken out may leave a test that waits for ever
             process.join()
             with self._lock:
                 self._running.discard(process)
