@@ -160,7 +160,7 @@ def repeat(session: nox.Session) -> None:
 
 @nox.session
 def readme(session: nox.Session) -> None:
-    """Put the last verdict of cpu and sim into README.md."""
+    """Put the last verdict of cpu and sim into README.md, and its picture into .github/."""
     session.run(stack(session), "-m", "harness", "readme")
 
 

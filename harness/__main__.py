@@ -30,7 +30,7 @@ def main() -> int:
     tree = commands.add_parser("tree", help="build a tree and print its folder, for PYTHONPATH")
     tree.add_argument("name", help="upstream or patched")
     commands.add_parser("series", help="check that the patches apply, re-export to the same bytes, and lint clean")
-    commands.add_parser("readme", help="put the last verdict of cpu and sim into README.md")
+    commands.add_parser("readme", help="put the last verdict of cpu and sim into README.md, and its picture into .github/")
     commands.add_parser("page", help="draw the verdicts of out/ as out/report.html and out/matrix.svg")
     commands.add_parser("pr", help="write out/pr/: the series, tests that upstream can take, and what to say of each commit")
     evidence = commands.add_parser("evidence", help="run a lane, and write what it found to fixtures/evidence/, to commit")
@@ -91,7 +91,7 @@ def main() -> int:
             case "readme":
                 from harness.report import update_readme
 
-                update_readme(ROOT / "README.md", OUT / "verdict.md")
+                update_readme(ROOT / "README.md", OUT, ROOT / ".github" / "matrix.svg")
                 return 0
             case "page":
                 from harness.page import write as write_page

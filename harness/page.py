@@ -28,6 +28,8 @@ ABOUT = {
 }
 SIGNS = {"pass": "✓", "fail": "✗", "mixed": "?", "none": "–"}
 LONGEST = 600
+# Longer tables are folded.
+ROWS = 12
 
 
 def write(out: Path = OUT, patches: Path = PATCHES) -> Path:
@@ -63,6 +65,7 @@ def write(out: Path = OUT, patches: Path = PATCHES) -> Path:
         "not_run": views.not_run(lanes) | stale,
         "shapes": SHAPES,
         "signs": SIGNS,
+        "longest": ROWS,
     }
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -92,25 +95,31 @@ def read_patch(file: Path) -> dict[str, Any]:
 
 
 def read_table(file: Path, title: str, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Read the table that another session left: its title, columns, rows and note, and which series it is about.
+    """Read the table that another session left, with the others that it left beside it and what does not hold.
 
     Raises:
         HarnessError: it is no such table
     """
     rerun = f"run `python3 -m nox -s {file.stem}`"
+    none = {"title": title, "columns": [], "rows": [], "others": [], "problems": []}
     if not file.is_file():
-        return {"title": title, "columns": [], "rows": [], "note": f"Not run: {rerun}."}
+        return {**none, "note": f"Not run: {rerun}."}
     try:
         table = json.loads(file.read_text(encoding="utf-8"))
         about = table.get("series sha256", record["series sha256"])
-        found = {"title": str(table["title"]), "columns": list(table["columns"]), "rows": table["rows"], "note": table["note"]}
-        whole = all(len(row) == len(found["columns"]) for row in found["rows"])
+        first, *others = (_whole(t) for t in (table, *table.get("others", ())))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise HarnessError(f"{file.name} is no table of title, columns, rows and note ({error}): {rerun}") from None
-    if not whole:
-        raise HarnessError(f"{file.name} has a row that is not as long as its columns: {rerun}")
     if about != record["series sha256"]:
-        return {"title": title, "columns": [], "rows": [], "note": f"Not run on this series of patches: {rerun}."}
+        return {**none, "note": f"Not run on this series of patches: {rerun}."}
+    return {**first, "others": others, "problems": table.get("problems", [])}
+
+
+def _whole(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Take from a table what is drawn of it."""
+    found = {"title": str(table["title"]), "columns": list(table["columns"]), "rows": table["rows"], "note": table["note"]}
+    if any(len(row) != len(found["columns"]) for row in found["rows"]):
+        raise ValueError("a row is not as long as the columns")
     return found
 
 

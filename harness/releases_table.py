@@ -1,13 +1,14 @@
 """Put the runs of `harness.releases` on all stacks together: out/releases.json and out/releases.md."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from harness import OUT, PATCHES, HarnessError, drift, trees
-from harness.evidence import series_sha256
+from harness.table import Table, publish
 
+SIGNS = "✗ fails for the catalogued reason, ✓ passes with the series; – does not show the bug, and what came in its place."
 TITLE = "Every published release, as published and with the series"
 
 
@@ -24,32 +25,20 @@ def merge(out: Path = OUT) -> bool:
     records = {release.version: runs[release.stack][release.version] for release in trees.RELEASES.values()}
     found = [problem for record in records.values() for problem in record["problems"]]
     note, unlisted = _published()
-    table = {
-        "title": TITLE,
-        "columns": ["release", *(f"on {stack}" for stack in runs), "bugs it shows", "series", "sampled tests"],
-        "rows": [
-            [version, *(run[version]["fails"] or "imports" for run in runs.values()), *_row(record)]
-            for version, record in records.items()
-        ],
-        "note": note + _same(records) + _not_run(records),
-        "bugs": {"columns": ["bug", *records], "rows": list(_bugs(records))},
-        "series sha256": series_sha256(),
-        "holds": not (found or unlisted),
-        "problems": [*found, *unlisted],
-        "releases": [{"stack": release.stack, **records[release.version]} for release in trees.RELEASES.values()],
-    }
-    (out / "releases.json").write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    text = markdown(table)
-    (out / "releases.md").write_text(text, encoding="utf-8")
-    print(text)
-    return not table["problems"]
-
-
-def markdown(table: Mapping[str, Any]) -> str:
-    """Render both tables; the same results give the same bytes."""
-    parts = [f"## {table['title']}", _table(**{key: table[key] for key in ("columns", "rows")}), _table(**table["bugs"])]
-    parts += ["\n".join(f"- {problem}" for problem in table["problems"])] if table["problems"] else []
-    return "\n\n".join([*parts, table["note"]]) + "\n"
+    rows = [
+        [version, *(run[version]["fails"] or "imports" for run in runs.values()), *_row(record)]
+        for version, record in records.items()
+    ]
+    columns = ("release", *(f"on {stack}" for stack in runs), "bugs it shows", "series", "sampled tests")
+    publish(
+        "releases",
+        Table(TITLE, columns, rows, note + _same(records) + _not_run(records)),
+        Table("By bug", ("bug", *records), list(_bugs(records)), SIGNS),
+        out=out,
+        problems=[*found, *unlisted],
+        releases=[{"stack": release.stack, **records[release.version]} for release in trees.RELEASES.values()],
+    )
+    return not (found or unlisted)
 
 
 def _read(out: Path, stack: str) -> dict[str, Any]:
@@ -80,13 +69,12 @@ def _not_run(records: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _published() -> tuple[str, list[str]]:
     """Compare harness/releases.toml with what pip finds: a note, and problems."""
-    signs = "✗ fails for the catalogued reason, ✓ passes with the series; – does not show the bug, and what came in its place."
     try:
         versions = drift.published("--pre")
     except HarnessError as error:
-        return f"{signs} Not compared with what is published: {error}.", []
+        return f"Not compared with what is published: {error}.", []
     missing = [version for version in versions if version not in trees.RELEASES]
-    return f"{signs} Published are {', '.join(reversed(versions))}.", [
+    return f"Published are {', '.join(reversed(versions))}.", [
         f"{version} is published, and harness/releases.toml does not list it" for version in missing
     ]
 
@@ -118,9 +106,3 @@ def _cell(found: Mapping[str, Any]) -> str:
         case "does not show":
             return f"– {found['words']}"
     return "not run"
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = (f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in (columns, *rows))
-    head, *body = lines
-    return "\n".join([head, "|---" * len(columns) + "|", *body])

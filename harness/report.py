@@ -1,9 +1,11 @@
 """Say what a verdict found: in the terminal, and as Markdown."""
 
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,6 +15,8 @@ from harness.verdict import Bug, Run, Shown, Verdict
 
 # The shapes of audio in the suite's ids, as people write them.
 SHAPES = {"1d": "(n,)", "1xn": "(1, n)", "nx1": "(n, 1)", "2xn": "(2, n)", "nx2": "(n, 2)", "nx8": "(n, 8)"}
+# The matrix in Markdown: its head, and the lines that follow.
+MATRIX = re.compile(r"^\| audio \|.*\n(?:\|.*\n)+", re.MULTILINE)
 # The id of a test that hears a clip in some form of audio.
 FORM = re.compile(r"test_any_form_of_audio\w+\[[^-]+-(?P<dtype>[^-]+)-(?P<form>[^-]+-[^-]+)-(?P<shape>[^-]+)-(?P<clip>.+)\]")
 
@@ -144,18 +148,28 @@ def summarise(lanes: Sequence[Lane]) -> None:
         console.print(f"[bold {colour}]The verdict {holds} on {verdict.lane}:[/] {_counts(verdict)}; {times}")
 
 
-def update_readme(readme: Path, verdict: Path) -> None:
-    """Put a verdict, as Markdown, between the marks that README has for it.
+def update_readme(readme: Path, out: Path, picture: Path) -> None:
+    """Put the last verdict between the marks that README has for it, with its picture in place of its matrix.
+
+    Args:
+        readme: the file
+        out: the folder that has the verdict of every lane, and the picture
+        picture: where README shows the picture from
 
     Raises:
-        HarnessError: there are no such marks, or no verdict
+        HarnessError: there are no such marks, or no verdict with a matrix
     """
-    if not verdict.is_file():
-        raise HarnessError("there is no verdict yet: run `nox -s verdict` first")
+    verdict, drawn = out / "verdict.md", out / "matrix.svg"
+    found = MATRIX.split(verdict.read_text(encoding="utf-8")) if verdict.is_file() and drawn.is_file() else []
+    if len(found) != 2:
+        raise HarnessError("there is no verdict with a matrix yet: run `nox -s verdict` first")
     before, mark, rest = readme.read_text(encoding="utf-8").partition("<!-- verdict")
     opening, end_of_mark, rest = rest.partition("-->\n")
     _, closing, after = rest.partition("<!-- /verdict -->")
     if not closing:
         raise HarnessError(f"{readme.name} has no place for the verdict between <!-- verdict --> and <!-- /verdict -->")
-    text = f"{before}{mark}{opening}{end_of_mark}{verdict.read_text(encoding='utf-8')}{closing}{after}"
+    title = ElementTree.parse(drawn).findtext("{*}title")
+    shown = f"![{title}]({picture.relative_to(readme.parent).as_posix()})\n"
+    text = f"{before}{mark}{opening}{end_of_mark}{shown.join(found)}{closing}{after}"
+    shutil.copyfile(drawn, picture)
     readme.write_text(text, encoding="utf-8")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -36,14 +37,15 @@ class Table:
         yield from ("", self.note, "")
 
 
-def publish(name: str, first: Table, *others: Table, problems: Sequence[str], **facts: Any) -> None:
-    """Print tables, and write them to `out/<name>.json` and `out/<name>.md`.
+def publish(name: str, first: Table, *others: Table, problems: Sequence[str], out: Path = OUT, **facts: Any) -> None:
+    """Print tables, and write them to `<name>.json` and `<name>.md`.
 
     Args:
         name: of the command
         first: what the JSON is, with what follows added to it
         others: further tables
         problems: sentences, none if what the command claims holds
+        out: the folder that gets them
         facts: anything else
     """
     console = Console(highlight=False)
@@ -54,9 +56,9 @@ def publish(name: str, first: Table, *others: Table, problems: Sequence[str], **
         console.print(drawn)
     for problem in problems:
         console.print(f"[red]•[/] {escape(problem)}", soft_wrap=True)
-    OUT.mkdir(exist_ok=True)
+    out.mkdir(exist_ok=True)
     more = {"holds": not problems, "problems": problems, "others": [asdict(t) for t in others]}
     record = {**asdict(first), **more, "series sha256": series_sha256(), **facts}
-    (OUT / f"{name}.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (out / f"{name}.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     lines = [*(line for table in (first, *others) for line in table.markdown()), *(f"- {problem}" for problem in problems)]
-    (OUT / f"{name}.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    (out / f"{name}.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")

@@ -79,11 +79,17 @@ def texts(out: Path, patches: Path, lanes: Sequence[views.Lane], steps: Sequence
         lanes: its verdicts
         steps: its staircase
         stat: git's summary of it
+
+    Raises:
+        HarnessError: what another session claims does not hold, or a text speaks of what is not there
     """
     main = [lane for lane in lanes if lane.name == lane.record["lane"]]
     record = main[0].record
     not_run = views.not_run(lanes)
     bugs = [{**bug, "words": _words(bug)} for bug in views.bugs(main)]
+    tables = [page.read_table(out / f"{name}.json", title, record) for name, title in page.TABLES.items()]
+    if wrong := [problem for table in tables for problem in table["problems"]]:
+        raise HarnessError(f"{wrong[0]}: that comes before a pull request")
     context = {
         "lanes": lanes,
         "main": main,
@@ -102,7 +108,7 @@ def texts(out: Path, patches: Path, lanes: Sequence[views.Lane], steps: Sequence
         "counts": {lane.name: _counts(lane) for lane in lanes},
         "on_sim": sum("sim" in bug["lanes"] for bug in bugs),
         "stat": stat.rstrip(),
-        "tables": [page.read_table(out / f"{name}.json", title, record) for name, title in page.TABLES.items()],
+        "tables": tables,
         "rows": ROWS,
         "series": evidence.series_sha256(patches),
         "shown": partial(_shown, bugs),

@@ -248,6 +248,17 @@ def test_a_table_of_another_session_is_drawn_and_one_that_is_not_there_is_named(
     assert "Not run on this series of patches: run <code>python3 -m nox -s necessity" in write(out, patches).read_text()
 
 
+def test_all_tables_of_a_session_are_drawn_long_ones_folded_and_what_does_not_hold_is_said(out, patches):
+    leave(out, patches)
+    steps = {"title": "The staircase", "columns": ["after"], "rows": [[str(n)] for n in range(40)], "note": "Step by step."}
+    table = {"title": "Hunks", "columns": ["hunk"], "rows": [["a"]], "note": "", "others": [steps], "problems": ["b is idle"]}
+    (out / "necessity.json").write_text(json.dumps(table))
+    page = write(out, patches).read_text()
+    assert '<li>b is idle</li>' in page
+    folded = page.partition("<h3 class=\"other\">The staircase</h3>\n<p>Step by step.</p>\n<details><summary>All 40 rows</summary>")[2]
+    assert 'role="rowheader">39</th>' in folded.partition("</details>")[0]
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"title": "t"}', '{"title": "", "columns": ["a"], "rows": [[]], "note": ""}'])
 def test_a_table_that_is_none_is_refused(out, patches, text):
     leave(out, patches)

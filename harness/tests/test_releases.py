@@ -6,7 +6,7 @@ import pytest
 
 from harness import PATCHES, HarnessError
 from harness.releases import Sampled, judge, problems, sample, series_on
-from harness.releases_table import markdown, merge
+from harness.releases_table import merge
 from harness.trees import RELEASES, Release, digest, resolve
 from harness.verdict import Bug, Reason, Result, Run
 
@@ -149,11 +149,11 @@ def test_the_runs_of_all_stacks_make_one_table(out):
         ["1.3.0", "ImportError: no", "imports"],
     ]
     assert table["rows"][0][3:] == ["1 of 2, 0 not run", "it applies", "2 fail, 2 pass with the series"]
-    assert table["bugs"]["rows"][0] == ["one", *["– words"] * 5]
-    assert table["bugs"]["rows"][1] == ["two", *["2 ✗ → ✓"] * 5]
+    assert table["others"][0]["rows"][0] == ["one", *["– words"] * 5]
+    assert table["others"][0]["rows"][1] == ["two", *["2 ✗ → ✓"] * 5]
     assert "Not compared with what is published: " in table["note"]
     assert table["note"].endswith(" The package is the same, file by file, in 1.0.0 and 1.1.0 and 1.2.0 and 1.3.0.")
-    assert (out / "releases.md").read_text() == markdown(table)
+    assert f"| {' | '.join(table['rows'][0])} |\n" in (out / "releases.md").read_text()
 
 
 def test_what_was_not_run_says_why(out):
@@ -163,7 +163,7 @@ def test_what_was_not_run_says_why(out):
     assert merge(out)
     table = _read(out, "releases.json")
     assert table["rows"][0][3] == "0 of 2, 1 not run"
-    assert table["bugs"]["rows"][1][:3] == ["two", "not run", "2 ✗ → ✓"]
+    assert table["others"][0]["rows"][1][:3] == ["two", "not run", "2 ✗ → ✓"]
     assert table["note"].endswith(" Not run, sim: needs a compiler.")
 
 
@@ -172,7 +172,7 @@ def test_a_problem_of_any_stack_is_one_of_the_table(out):
     records[0]["problems"] = ["0.0.0a1 shows another bug"]
     _write(out, "floor", records)
     assert not merge(out)
-    assert "\n- 0.0.0a1 shows another bug\n" in (out / "releases.md").read_text()
+    assert (out / "releases.md").read_text().endswith("\n- 0.0.0a1 shows another bug\n")
 
 
 def test_a_release_that_nobody_listed_is_a_problem(out, monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 
 from harness import HarnessError, lane, trees
 from harness.lane import CATALOGUE, NOTHING
-from harness.report import Lane, markdown
+from harness.report import Lane, markdown, update_readme
 from harness.trees import series
 from harness.verdict import Bug, Catalogue, Reason, Result, Run, judge, read_catalogue, read_run
 
@@ -307,3 +307,31 @@ def test_every_lane_that_this_host_can_have_is_run_and_the_other_named(monkeypat
     text = (tmp_path / "verdict.md").read_text()
     assert ("sim (no C++ compiler: install one)" in text) == (compiler is not None)
     assert "not asked for" not in text
+
+
+@pytest.fixture
+def readme(tmp_path):
+    file = tmp_path / "README.md"
+    file.write_text("# Name\n\n<!-- verdict: by hand -->\nold\n<!-- /verdict -->\nMore.\n")
+    return file
+
+
+def test_readme_shows_the_picture_where_the_verdict_has_its_matrix(readme, tmp_path):
+    (tmp_path / "verdict.md").write_text("It holds.\n\n| audio | cpu |\n|---|:-:|\n| int16 | ✓ |\n\n| bug | cpu |\n")
+    (tmp_path / "matrix.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"><title>All pass.</title></svg>')
+    picture = tmp_path / "shown.svg"
+    update_readme(readme, tmp_path, picture)
+    new = "It holds.\n\n![All pass.](shown.svg)\n\n| bug | cpu |\n"
+    assert readme.read_text() == f"# Name\n\n<!-- verdict: by hand -->\n{new}<!-- /verdict -->\nMore.\n"
+    assert picture.read_bytes() == (tmp_path / "matrix.svg").read_bytes()
+    readme.write_text("# Name\n")
+    with pytest.raises(HarnessError, match=r"^README\.md has no place for the verdict"):
+        update_readme(readme, tmp_path, picture)
+
+
+def test_readme_keeps_its_verdict_where_there_is_no_whole_one(readme, tmp_path):
+    (tmp_path / "verdict.md").write_text("It holds, of a few tests.\n")
+    (tmp_path / "matrix.svg").write_text("<svg/>")
+    with pytest.raises(HarnessError, match=r"^there is no verdict with a matrix yet: run `nox -s verdict` first$"):
+        update_readme(readme, tmp_path, tmp_path / "shown.svg")
+    assert "old" in readme.read_text()
