@@ -254,8 +254,10 @@ def test_all_tables_of_a_session_are_drawn_long_ones_folded_and_what_does_not_ho
     table = {"title": "Hunks", "columns": ["hunk"], "rows": [["a"]], "note": "", "others": [steps], "problems": ["b is idle"]}
     (out / "necessity.json").write_text(json.dumps(table))
     page = write(out, patches).read_text()
-    assert '<li>b is idle</li>' in page
-    folded = page.partition("<h3 class=\"other\">The staircase</h3>\n<p>Step by step.</p>\n<details><summary>All 40 rows</summary>")[2]
+    assert "<li>b is idle</li>" in page
+    folded = page.partition(
+        '<h3 class="other">The staircase</h3>\n<p>Step by step.</p>\n<details><summary>All 40 rows</summary>'
+    )[2]
     assert 'role="rowheader">39</th>' in folded.partition("</details>")[0]
 
 
