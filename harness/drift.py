@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness import CACHE, HarnessError, trees
+from harness import CACHE, PATCHES, HarnessError, series, trees
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,13 @@ def run(checkout: Path | None = None, version: str | None = None) -> int:
     """
     with tempfile.TemporaryDirectory() as folder:
         if checkout:
-            name, tree = str(checkout), _package_folder(checkout)
+            name, tree, readme = str(checkout), _package_folder(checkout), checkout / "README.md"
+            text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
         else:
             name, tree = _release(version or published()[0], Path(folder))
+            text = series.published_readme(tree)
         print(f"## The series on {name}\n", flush=True)
-        findings = examine(tree, trees.series())
+        findings = examine(tree, series.whole(PATCHES), text)
     for finding in findings:
         print(f"- `{finding.patch}` {finding.words}.")
     status, words = conclude(findings)
@@ -66,11 +68,12 @@ def published(*options: str) -> list[str]:
     return found[1].split(", ")
 
 
-def examine(tree: Path, patches: Sequence[Path]) -> list[Finding]:
-    """Try the patches in their order on a copy of a tree, each on top of those before that apply."""
+def examine(tree: Path, patches: Sequence[Path], readme: str = "") -> list[Finding]:
+    """Try the patches in their order on a copy of a tree and its README, each on top of those before that apply."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        shutil.copytree(tree / trees.PACKAGE, copy / trees.PACKAGE, symlinks=True)
+        shutil.copytree(tree / trees.PACKAGE, copy / "src" / trees.PACKAGE, symlinks=True)
+        (copy / "README.md").write_text(readme, encoding="utf-8")
         return [_examine(copy, patch) for patch in patches]
 
 
@@ -102,9 +105,9 @@ def _release(version: str, folder: Path) -> tuple[str, Path]:
 def _examine(copy: Path, patch: Path) -> Finding:
     """Try one patch, and leave it applied if it applies."""
     # First: lines that are in already might be added once more, where the same context is found again.
-    if not trees.git_apply(patch, copy, "--check", "--reverse"):
+    if not trees.git_apply(patch, copy, "--check", "--reverse", strip=1):
         return Finding(patch.name, "in", "is in already: drop it")
-    complaint = trees.git_apply(patch, copy)
+    complaint = trees.git_apply(patch, copy, strip=1)
     if not complaint:
         return Finding(patch.name, "applies", "applies")
     where = _where(patch, complaint)
@@ -120,7 +123,7 @@ def _where(patch: Path, complaint: str) -> str:
     if not match:
         return complaint
     sections = re.split(r"^diff --git ", patch.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    section = next(part for part in sections if f"/{match[1]} b/" in part.partition("\n")[0])
+    section = next(part for part in sections if f"a/{match[1]} b/" in part.partition("\n")[0])
     headers = re.findall(r"^@@ -.+? @@", section, re.MULTILINE)
     n, header = next((n, header) for n, header in enumerate(headers, 1) if re.match(rf"@@ -{match[2]}\b", header))
     return f"{match[1]}, first in hunk {n} of {len(headers)}, `{header}`"
@@ -131,7 +134,7 @@ def _replaced(patch: Path) -> Iterator[tuple[str, str]]:
     file = ""
     for line in patch.read_text(encoding="utf-8").splitlines():
         if line.startswith("--- a/"):
-            file = line.removeprefix("--- a/").partition("/")[2]
+            file = line.removeprefix("--- a/")
         elif line.startswith("-") and re.search(r"\w", line) and not line.startswith("--- "):
             yield file, line[1:].strip()
 

@@ -49,15 +49,15 @@ def readme(patches: Path = PATCHES) -> str:
     """Give upstream's README as the series leaves it."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "README.md"
-        file.write_text(_published_readme(), encoding="utf-8")
+        file.write_text(published_readme(trees.resolve("upstream").path), encoding="utf-8")
         for patch in sorted((patches / "readme").glob("*.patch")):
             trees.apply(patch, Path(folder), strip=1)
         return file.read_text(encoding="utf-8")
 
 
-def _published_readme() -> str:
-    """Find README where a wheel has it, as the description in its metadata."""
-    return next(iter(distributions(path=[str(trees.resolve("upstream").path)]))).metadata["Description"]
+def published_readme(tree: Path) -> str:
+    """Find README where an unpacked wheel has it, as the description in its metadata; empty if it has none."""
+    return next(iter(distributions(path=[str(tree)]))).metadata["Description"] or ""
 
 
 def lint(tree: Path) -> Counter[str]:
@@ -76,7 +76,7 @@ def checkout() -> Iterator[Path]:
         source = trees.resolve("upstream").path / trees.PACKAGE
         shutil.copytree(source, repository / "src" / trees.PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(SETTINGS, repository / "pyproject.toml")
-        (repository / "README.md").write_text(_published_readme(), encoding="utf-8")
+        (repository / "README.md").write_text(published_readme(trees.resolve("upstream").path), encoding="utf-8")
         git(repository, "init", "--quiet")
         git(repository, "add", "--all")
         git(repository, "commit", "--quiet", "--message", f"liquid-audio {trees.RELEASE.version}")

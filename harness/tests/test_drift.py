@@ -3,14 +3,17 @@
 import difflib
 import html
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
 
 import pytest
 
-from harness import ROOT, HarnessError
+from harness import PATCHES, ROOT, HarnessError
 from harness.drift import conclude, examine, run
+from harness.series import published_readme, readme
+from harness.trees import resolve
 
 RELEASED = {
     "__init__.py": "# one\n# two\nGREETING = 'goodbye'\n# four\n# five\n",
@@ -80,7 +83,7 @@ def test_a_conflict_names_its_file_and_first_hunk(tmp_path, patches):
     files = {**RELEASED, "utils.py": RELEASED["utils.py"].replace("def name", "def label")}
     findings = examine(_tree(tmp_path / "tree", files), patches)
     assert [finding.state for finding in findings] == ["applies", "applies", "conflicts"]
-    assert findings[2].words == "conflicts: liquid_audio/utils.py, first in hunk 2 of 2, `@@ -7,4 +7,4 @@`"
+    assert findings[2].words == "conflicts: src/liquid_audio/utils.py, first in hunk 2 of 2, `@@ -7,4 +7,4 @@`"
 
 
 def test_context_that_differs_is_a_conflict_even_in_white_space(tmp_path, patches):
@@ -102,7 +105,7 @@ def test_what_only_adds_is_never_obsolete(tmp_path, patches):
 def test_a_file_that_is_gone_is_named(tmp_path, patches):
     [finding] = examine(_tree(tmp_path / "tree", {"utils.py": ""}), patches[:1])
     assert finding.state == "obsolete"
-    assert finding.words.endswith(": liquid_audio/__init__.py: No such file or directory")
+    assert finding.words.endswith(": src/liquid_audio/__init__.py: No such file or directory")
 
 
 def test_the_worst_state_gives_the_exit_status(tmp_path, patches):
@@ -116,6 +119,17 @@ def test_a_checkout_is_found_under_src(tmp_path, capsys):
     _tree(tmp_path / "src", RELEASED)
     assert run(checkout=tmp_path) == 4
     assert f"## The series on {tmp_path}\n" in capsys.readouterr().out
+
+
+def test_readme_is_examined_too(tmp_path, capsys):
+    source = resolve("upstream").path
+    shutil.copytree(source / "liquid_audio", tmp_path / "src" / "liquid_audio")
+    (tmp_path / "README.md").write_text(published_readme(source))
+    assert run(checkout=tmp_path) == 0
+    (tmp_path / "README.md").write_text(readme())
+    assert run(checkout=tmp_path) == 3
+    last = max((PATCHES / "readme").glob("*.patch")).name
+    assert f"- `{last}` is in already: drop it.\n" in capsys.readouterr().out
 
 
 def test_a_folder_without_the_package_is_an_error(tmp_path):
