@@ -23,6 +23,15 @@ from harness.verdict import Catalogue, Run, judge
 # A lane, ids of tests, and a run to compare bits with.
 type Stage = tuple[str, list[str], Run | None]
 
+PIECES = """\
+A hunk of a patch, a run of changed lines in it, or a statement that it adds was taken out by itself, out of the whole series, \
+or out of the patches up to its own where a later one rewrote its lines. Needed is what turns a test red, or what upstream's \
+mypy asks for; no test tells of words."""
+STEPS = """\
+Tests of a sample: every one that stands alone, the first and last of each many-fold one, and on the CPU alone what starts \
+Python anew. A step holds when the bugs of its patches are fixed, those of later ones fail for their own reasons, and all else \
+is as after the whole series."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -153,37 +162,31 @@ def necessity(findings: Sequence[Finding]) -> Table:
     rows = [
         [
             f.piece.patch[:4],
-            f"{f.piece.file}:{f.piece.line}",
+            _place(f.piece),
             f.piece.kind,
             f.piece.head,
             f.where,
             f.by,
-            f.lane,
-            f.proof,
+            f"{f.lane}: {f.proof}" * bool(f.proof),
             f.says,
         ]
         for f in findings
     ]
     counts = Counter(f.by for f in findings)
-    note = "A hunk of a patch, a run of changed lines in it, or a statement that it adds was taken out by itself, out of the whole "
-    note += (
-        "series, or out of the patches up to its own where a later one rewrote its lines. Needed is what turns a test red, or "
-    )
-    note += "what upstream's mypy asks for; no test tells of words. "
-    note += f"{', '.join(f'{n} {by}' for by, n in counts.most_common())}."
-    columns = ("patch", "place", "piece", "line", "out of", "needed by", "lane", "test", "what it says")
-    return Table("Necessity: what fails without each piece of the series", columns, rows, note)
+    sums = f"{len(findings)} pieces, by what needs them: {', '.join(f'{n} {by}' for by, n in counts.most_common())}."
+    columns = ("patch", "place", "piece", "line", "out of", "needed by", "test", "what it says")
+    return Table("Necessity: what fails without each piece of the series", columns, rows, f"{sums} {PIECES}")
+
+
+def _place(piece: Piece) -> str:
+    return f"{piece.file.removeprefix(f'{trees.PACKAGE}/')}:{piece.line}"
 
 
 def staircase(rows: Sequence[Sequence[str]]) -> Table:
     """Make the table of the steps."""
-    note = (
-        "Tests of a sample: every one that stands alone, the first and last of each many-fold one, and on the CPU alone what "
-    )
-    note += "starts Python anew. A step holds when the bugs of "
-    note += "its patches are fixed, those of later ones fail for their own reasons, and all else is as it is after the whole series."
+    held = f"{sum(row[-1] == 'yes' for row in rows)} of {len(rows)} steps hold."
     columns = ("after", "lane", "fixed", "failing for their reason", "not concerned", "bit for bit", "holds")
-    return Table("The staircase: the suite after each patch", columns, rows, note)
+    return Table("The staircase: the suite after each patch", columns, rows, f"{held} {STEPS}")
 
 
 def run() -> bool:

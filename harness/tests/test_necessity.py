@@ -114,5 +114,5 @@ def test_tests_cost_what_the_slowest_of_their_function_does():
 
 def test_the_table_counts_what_needs_the_pieces():
     table = necessity.necessity([Finding(PIECE, "the series", "test", "cpu", "test_a.py::test_eye", "it is dark")])
-    assert table.note.endswith("1 test.")
+    assert table.note.startswith("1 pieces, by what needs them: 1 test. ")
     assert {len(row) for row in table.rows} == {len(table.columns)}

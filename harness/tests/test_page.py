@@ -242,7 +242,7 @@ def test_a_table_of_another_session_is_drawn_and_one_that_is_not_there_is_named(
     table = {"title": "Each hunk is needed", "columns": ["hunk", "red"], "rows": [["0001 a.py", 3]], "note": "All are."}
     (out / "necessity.json").write_text(json.dumps(table))
     page = write(out, patches).read_text()
-    assert 'role="rowheader">0001 a.py</th><td role="cell" data-column="red">3</td>' in page
+    assert 'role="rowheader">0001 a.py</th><td role="cell" data-column="red" class="short">3</td>' in page
     assert "Not run: run <code>python3 -m nox -s rivals</code>." in page and "nox -s necessity" not in page
     (out / "necessity.json").write_text(json.dumps({**table, "series sha256": "0"}))
     assert "Not run on this series of patches: run <code>python3 -m nox -s necessity" in write(out, patches).read_text()
