@@ -18,7 +18,7 @@ from harness import OUT, PATCHES, ROOT, HarnessError, views
 from harness.report import SHAPES
 
 # What other sessions leave in out/, in the order of the page, and the session that makes it.
-TABLES = {"necessity": "Necessity", "rivals": "Rivals", "releases": "Releases"}
+TABLES = {"necessity": "Necessity", "rivals": "Rivals", "releases": "Releases", "repeat": "Repetition"}
 ABOUT = {
     "cpu": "The CPU.",
     "cuda": "An NVIDIA or AMD GPU.",

@@ -53,7 +53,7 @@ def run(lane: str, times: int, seed: int | None) -> bool:
     seed = random.SystemRandom().randrange(2**32) if seed is None else seed
     print(f"seed {seed}: `--seed {seed}` gives the same orders and numbers of workers again", flush=True)
     draw = random.Random(seed)
-    rows, problems, start = [], [], time.monotonic()
+    rows, problems, good, start = [], [], 0, time.monotonic()
     first: dict[str, Run] = {}
     for n in range(1, times + 1):
         runs, chosen = {}, []
@@ -67,10 +67,12 @@ def run(lane: str, times: int, seed: int | None) -> bool:
         first = first or runs
         other = list(differences(first, runs))
         problems += [f"{n} of {times}: {problem}" for problem in (*verdict.problems[:1], *other[:1])]
+        good += verdict.holds and not other
         counts = ", ".join(f"{number} {kind}" for kind, number in sorted(verdict.counts.items()))
         same = "the first" if n == 1 else "identical" if not other else f"{len(other)} differences"
         rows.append([str(n), *chosen, counts, str(verdict.same_bits), "holds" if verdict.holds else "does not hold", same])
-    note = f"Seed {seed}, lane {lane}. Compared by test: outcome, type and message of the exception, digest of what came out."
+    note = f"{good} of {times} hold and are identical, by the outcome of each test, the type and message of its exception "
+    note += f"and the digest of what came out. Seed {seed}, lane {lane}."
     columns = (
         "verdict",
         "order on upstream",
