@@ -62,9 +62,14 @@ def _same(records: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _not_run(records: Mapping[str, Mapping[str, Any]]) -> str:
-    """Say why bugs were not tried."""
-    bugs = (bug for record in records.values() for bug in record.get("bugs", {}).values())
-    return "".join(f" Not run, {words}." for words in dict.fromkeys(b["words"] for b in bugs if b["state"] == "not run"))
+    """Say on which stacks bugs were not tried, and why."""
+    found = {
+        f" Not run on {trees.RELEASES[version].stack}, {bug['words']}.": None
+        for version, record in records.items()
+        for bug in record.get("bugs", {}).values()
+        if bug["state"] == "not run"
+    }
+    return "".join(found)
 
 
 def _published() -> tuple[str, list[str]]:

@@ -164,7 +164,7 @@ def test_what_was_not_run_says_why(out):
     table = _read(out, "releases.json")
     assert table["rows"][0][3] == "0 of 2, 1 not run"
     assert table["others"][0]["rows"][1][:3] == ["two", "not run", "2 ✗ → ✓"]
-    assert table["note"].endswith(" Not run, sim: needs a compiler.")
+    assert table["note"].endswith(" Not run on floor, sim: needs a compiler.")
 
 
 def test_a_problem_of_any_stack_is_one_of_the_table(out):
