@@ -76,8 +76,8 @@ def xla(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("name", ["floor", "pinned", "latest"], ids=["floor", "pinned", "latest"])
 def suite(session: nox.Session, name: str) -> None:
-    """Give the verdict for the CPU on a stack, and write out/cpu-<stack>/, or out/cpu/ on `pinned`."""
-    session.run(stack(session, name), "-m", "harness", "verdict", "--device", "cpu", "--stack", name, *session.posargs)
+    """Give the verdict on another stack, and write out/cpu-<stack>/ and out/sim-<stack>/; `pinned` is that of `verdict`."""
+    session.run(stack(session, name), "-m", "harness", "verdict", "--stack", name, *session.posargs)
 
 
 @nox.session

@@ -61,7 +61,7 @@ def run_suite(
 
 
 def run_every_lane(*options: str, stack: str | None = None) -> bool:
-    """Run the lanes that a host without a GPU has, the CPU's and that of the stand-in accelerator, into `out/verdict.md`.
+    """Run the lanes that a host without a GPU has, the CPU's and that of the stand-in accelerator, into `out/verdict.md`, or `out/verdict-<stack>.md`.
 
     Returns:
         whether every verdict holds
@@ -73,9 +73,15 @@ def run_every_lane(*options: str, stack: str | None = None) -> bool:
     absent = {"sim": lacks} if lacks else {}
     ran = [run_lane(lane, *options, stack=stack, absent=absent) for lane in DEFAULT if lane not in absent]
     not_run = {name: reason for name, reason in ran[0].not_run.items() if name in absent or name not in DEFAULT}
-    (OUT / "verdict.md").write_text(markdown([replace(lane, not_run=not_run) for lane in ran]), encoding="utf-8")
+    text = markdown([replace(lane, not_run=not_run) for lane in ran])
+    (OUT / f"{_named('verdict', stack)}.md").write_text(text, encoding="utf-8")
     summarise(ran)
     return all(lane.verdict.holds for lane in ran)
+
+
+def _named(what: str, stack: str | None) -> str:
+    """Give what a lane leaves the name of its stack, unless that goes without saying."""
+    return what if stack in (None, "pinned", what) else f"{what}-{stack}"
 
 
 def run_lane(lane: str, *options: str, stack: str | None = None, absent: Mapping[str, str] = NOTHING) -> Lane:
@@ -99,7 +105,7 @@ def run_lane(lane: str, *options: str, stack: str | None = None, absent: Mapping
         raise HarnessError("upstream and patched are the same tree: the series changes nothing")
     catalogue = read_catalogue(CATALOGUE)
     not_run = _not_run(lane, options, absent)
-    name = lane if stack in (None, "pinned", lane) else f"{lane}-{stack}"
+    name = _named(lane, stack)
     folder = OUT / name
     runs, seconds = {}, {}
     for tree in (upstream, patched):

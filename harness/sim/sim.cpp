@@ -26,13 +26,20 @@ bool strict = false;
 
 // ---- the device: one of it, with host memory ----
 
-struct Guard final : c10::impl::NoOpDeviceGuardImpl<SIM> {
+// Not derived from torch's own that does nothing: until 2.8 that one is final.
+struct Guard final : c10::impl::DeviceGuardImplInterface {
   static c10::Stream stream() noexcept { return c10::Stream(c10::Stream::DEFAULT, DEVICE); }
+  c10::DeviceType type() const override { return SIM; }
+  c10::DeviceIndex deviceCount() const noexcept override { return 1; }
   c10::Device getDevice() const override { return DEVICE; }
+  void setDevice(c10::Device) const override {}
+  void uncheckedSetDevice(c10::Device) const noexcept override {}
   c10::Device exchangeDevice(c10::Device) const override { return DEVICE; }
   c10::Stream getStream(c10::Device) const noexcept override { return stream(); }
   c10::Stream getDefaultStream(c10::Device) const override { return stream(); }
   c10::Stream exchangeStream(c10::Stream) const noexcept override { return stream(); }
+  bool queryStream(const c10::Stream&) const override { return true; }
+  void synchronizeStream(const c10::Stream&) const override {}
   void synchronizeDevice(c10::DeviceIndex) const override {}
 };
 C10_REGISTER_GUARD_IMPL(PrivateUse1, Guard)

@@ -307,6 +307,8 @@ def test_every_lane_that_this_host_can_have_is_run_and_the_other_named(monkeypat
     text = (tmp_path / "verdict.md").read_text()
     assert ("sim (no C++ compiler: install one)" in text) == (compiler is not None)
     assert "not asked for" not in text
+    assert lane.run_every_lane(stack="floor")
+    assert (tmp_path / "verdict-floor.md").read_text() == text
 
 
 @pytest.fixture
