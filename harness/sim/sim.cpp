@@ -26,7 +26,7 @@ bool strict = false;
 
 // ---- the device: one of it, with host memory ----
 
-// Not derived from torch's own that does nothing: until 2.8 that one is final.
+// Not derived from torch's own that does nothing, which is final in 2.8 and 2.9.
 struct Guard final : c10::impl::DeviceGuardImplInterface {
   static c10::Stream stream() noexcept { return c10::Stream(c10::Stream::DEFAULT, DEVICE); }
   c10::DeviceType type() const override { return SIM; }
