@@ -93,7 +93,8 @@ def _row(record: Mapping[str, Any]) -> list[str]:
     fixed = "not run with the series"
     if record["series"] != "conflicts":
         fixed = f"{sum(bug['fixed'] for bug in had)} pass with the series"
-    shown = f"{states.count('shows')} of {len(states)}, {states.count('not run')} not run"
+    not_run = states.count("not run")
+    shown = f"{states.count('shows')} of {len(states)}" + (f", {not_run} not run" if not_run else "")
     return [shown, record["series words"], f"{sum(bug['shown'] for bug in had)} fail, {fixed}"]
 
 
