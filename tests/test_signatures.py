@@ -31,9 +31,9 @@ def test_the_device_is_annotated_and_documented(liquid_audio, name):
 
 
 def test_the_waveform_is_annotated(liquid_audio):
-    hints = typing.get_type_hints(liquid_audio.ChatState.add_audio)
+    hints = list(typing.get_type_hints(liquid_audio.ChatState.add_audio).items())
     waveform = getattr(liquid_audio, "Waveform", None)
-    assert hints == {"wave": waveform, "sampling_rate": float | np.integer | np.floating, "return": type(None)}
+    assert hints == [("wave", waveform), ("sampling_rate", float | np.integer | np.floating), ("return", type(None))]
 
 
 def test_the_waveform_is_documented(liquid_audio):
