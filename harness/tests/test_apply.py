@@ -22,17 +22,18 @@ INFO = {version: f"liquid_audio-{version}.dist-info" for version in (RELEASE.ver
 
 # A run that sends itself a signal when it opens a staged file, or at the nth rename from or to where it stages.
 STOPPED = """
-import os, sys
+import os, signal, sys
 from pathlib import Path
-environment, staging, signal, event, which = sys.argv[1:]
+environment, staging, stop, event, which = sys.argv[1:]
 from harness.apply import apply
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which is ignored in what a shell started in the background
 seen = 0
 def hook(found, arguments):
     global seen
     paths = [str(argument) for argument in arguments[:2]]
     if found == event and any(staging in path for path in paths):
         if paths[0].endswith(which) or str(seen) == which:
-            os.kill(os.getpid(), int(signal))
+            os.kill(os.getpid(), int(stop))
         seen += 1
 sys.addaudithook(hook)
 apply(Path(environment))
