@@ -14,10 +14,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness import CACHE, OUT, PATCHES, HarnessError, trees
+from harness.evidence import series_sha256
 from harness.series import readme, whole
 
 # Raised by hand when the patches change after a wheel was handed out: pip takes wheels of one version for the same wheel.
 BUILD = 1
+# The series that this build is of, by its SHA-256, so that nobody forgets.
+SERIES = "7190b24d3acefe4fee47c0236fc80e5043361f5a806881f92c2c335c6332ba59"
 VERSION = f"{trees.RELEASE.version}+anydevice.{BUILD}"
 FILE = f"{trees.PACKAGE}-{VERSION}-py3-none-any.whl"
 
@@ -44,8 +47,13 @@ def build(folder: Path = OUT / "dist") -> Path:
         the wheel
 
     Raises:
-        HarnessError: the tree cannot be built or packed
+        HarnessError: the patches are not those of this build, or the tree cannot be built or packed
     """
+    if (found := series_sha256()) != SERIES:
+        raise HarnessError(
+            f"the patches are no longer those of {VERSION}: in harness/wheel.py set SERIES to {found}, and raise BUILD if a "
+            "wheel of that version was handed out"
+        )
     tree = trees.resolve("patched").path
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:

@@ -9,7 +9,7 @@ import sys
 import pytest
 import soundfile
 
-from harness import PATCHES, ROOT
+from harness import PATCHES, ROOT, HarnessError
 from harness.series import readme, whole
 from harness.speech import CLIPS, clips, normalise
 from harness.trees import resolve, series
@@ -53,6 +53,13 @@ def test_two_builds_have_the_same_bytes(wheel, tmp_path):
     assert again.name == wheel.name == FILE
     assert hashlib.sha256(again.read_bytes()).digest() == hashlib.sha256(wheel.read_bytes()).digest()
     assert list(again.parent.iterdir()) == [again]
+
+
+def test_other_patches_are_no_wheel_of_the_same_version(tmp_path, monkeypatch):
+    monkeypatch.setattr("harness.wheel.SERIES", "0" * 64)
+    with pytest.raises(HarnessError, match=r"^the patches are no longer those of 1\.3\.0\+anydevice\.\d+: in harness"):
+        build(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_changed_says_so_in_its_first_line_and_the_rest_is_as_published(unpacked):
