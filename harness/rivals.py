@@ -127,7 +127,7 @@ def verdicts(rivals: Sequence[Rival], runs: Mapping[str, Mapping[str, Run]], sui
         proof = [f"{shown.lane}: {test}" for shown, test in failures(rival, mine)]
         rows.append([rival.title, "; ".join(fixes), "; ".join(breaks) or "nothing", rival.rejected, "; ".join(proof)])
     note = "A bug is fixed where every test of the sample that shows it passes. Breaks: what passes on upstream, and fails or gives "
-    note += "other bits. Nothing was run on CUDA."
+    note += "other bits. Nothing was run on CUDA, for which upstream's defaults are made: what a rival breaks there is open."
     columns = ("fix", "fixes", "breaks of what passes on upstream", "rejected, because", "shown by")
     return Table("Rivals: the other fixes in circulation", columns, rows, note)
 

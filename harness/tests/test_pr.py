@@ -22,18 +22,8 @@ STEPS = [
 ]
 STAT = " 1 file changed, 2 insertions(+), 1 deletion(-)\n"
 
-
-@pytest.fixture
-def out(tmp_path):
-    return tmp_path / "out"
-
-
-@pytest.fixture
-def patches(tmp_path):
-    folder = tmp_path / "patches"
-    folder.mkdir()
-    (folder / "0001.patch").write_text(test_page.PATCH)
-    return folder
+# Fixtures of the same name.
+out, patches = test_page.out, test_page.patches
 
 
 def known(ids=IDS, title="It hears", **changes):
