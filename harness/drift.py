@@ -45,9 +45,11 @@ def run(checkout: Path | None = None, version: str | None = None) -> int:
             name, tree = _release(version or published()[0], Path(folder))
             text = series.published_readme(tree)
         print(f"## The series on {name}\n", flush=True)
-        findings = examine(tree, series.whole(PATCHES), text)
+        findings = examine(tree, series.whole(PATCHES) if text else trees.series(), text)
     for finding in findings:
         print(f"- `{finding.patch}` {finding.words}.")
+    if not text:
+        print("- `patches/readme` was not tried: there is no README.md.")
     status, words = conclude(findings)
     print(f"\n**{words}.**")
     return status

@@ -61,7 +61,9 @@ def run_suite(
 
 
 def run_every_lane(*options: str, stack: str | None = None) -> bool:
-    """Run the lanes that a host without a GPU has, the CPU's and that of the stand-in accelerator, into `out/verdict.md`, or `out/verdict-<stack>.md`.
+    """Run the lanes that a host without a GPU has: the CPU's and that of the stand-in accelerator.
+
+    Their verdict is `out/verdict.md`, or `out/verdict-<stack>.md`.
 
     Returns:
         whether every verdict holds

@@ -1,8 +1,8 @@
 """Cut the patches of a series into pieces, each of which can be taken out again by itself.
 
 A piece is a hunk of a patch; or a run of changed lines in it, or a statement among the lines that it adds, where the file is
-still a program without it. Taking one out is exact: its lines go, in the tree of the patches up to its own, the lines that they replaced come back, and `git merge-file` carries that
-to the tree of the whole series, or finds that a later patch rewrote those lines.
+still a program without it. Taking one out is exact: in the tree of the patches up to its own its lines go and those that they
+replaced come back, and `git merge-file` carries that to the tree of the whole series, or finds that a later patch rewrote them.
 """
 
 import ast

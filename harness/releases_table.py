@@ -63,13 +63,13 @@ def _same(records: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _not_run(records: Mapping[str, Mapping[str, Any]]) -> str:
     """Say on which stacks bugs were not tried, and why."""
-    found = {
-        f" Not run on {trees.RELEASES[version].stack}, {bug['words']}.": None
+    found = (
+        f" Not run on {trees.RELEASES[version].stack}, {bug['words']}."
         for version, record in records.items()
         for bug in record.get("bugs", {}).values()
         if bug["state"] == "not run"
-    }
-    return "".join(found)
+    )
+    return "".join(dict.fromkeys(found))
 
 
 def _published() -> tuple[str, list[str]]:

@@ -34,7 +34,7 @@ def write(out: Path = OUT, patches: Path = PATCHES) -> Path:
         the kit's folder
 
     Raises:
-        HarnessError: there is no verdict on this series, or one that does not hold; the staircase is wrong
+        HarnessError: there is no verdict on this series, or something that does not hold; the staircase is wrong
     """
     lanes = read(out, patches)
     page.write(out, patches)  # for the picture, of the same verdicts
@@ -56,10 +56,10 @@ def write(out: Path = OUT, patches: Path = PATCHES) -> Path:
 
 
 def read(out: Path, patches: Path) -> list[views.Lane]:
-    """Read the verdicts on a series, each of which must hold.
+    """Read the verdicts on a series, each of which must hold, as must what other sessions left.
 
     Raises:
-        HarnessError: there is none, or one does not
+        HarnessError: there is none, or something does not hold
     """
     lanes, stale = views.read(out, patches)
     if not any(lane.name == "cpu" for lane in lanes):
@@ -67,7 +67,13 @@ def read(out: Path, patches: Path) -> list[views.Lane]:
         raise HarnessError(f"{reasons}: run `nox -s verdict` first")
     if broken := [lane.name for lane in lanes if not lane.record["holds"]]:
         raise HarnessError(f"the verdict does not hold on {', '.join(broken)}: that comes before a pull request")
+    if wrong := [problem for table in _tables(out, lanes) for problem in table["problems"]]:
+        raise HarnessError(f"{wrong[0]}: that comes before a pull request")
     return lanes
+
+
+def _tables(out: Path, lanes: Sequence[views.Lane]) -> list[dict[str, Any]]:
+    return [page.read_table(out / f"{name}.json", title, lanes[0].record) for name, title in page.TABLES.items()]
 
 
 def texts(out: Path, patches: Path, lanes: Sequence[views.Lane], steps: Sequence[stairs.Step], stat: str) -> Mapping[str, str]:
@@ -81,15 +87,12 @@ def texts(out: Path, patches: Path, lanes: Sequence[views.Lane], steps: Sequence
         stat: git's summary of it
 
     Raises:
-        HarnessError: what another session claims does not hold, or a text speaks of what is not there
+        HarnessError: a text speaks of what is not there
     """
     main = [lane for lane in lanes if lane.name == lane.record["lane"]]
     record = main[0].record
     not_run = views.not_run(lanes)
     bugs = [{**bug, "words": _words(bug)} for bug in views.bugs(main)]
-    tables = [page.read_table(out / f"{name}.json", title, record) for name, title in page.TABLES.items()]
-    if wrong := [problem for table in tables for problem in table["problems"]]:
-        raise HarnessError(f"{wrong[0]}: that comes before a pull request")
     context = {
         "lanes": lanes,
         "main": main,
@@ -108,7 +111,7 @@ def texts(out: Path, patches: Path, lanes: Sequence[views.Lane], steps: Sequence
         "counts": {lane.name: _counts(lane) for lane in lanes},
         "on_sim": sum("sim" in bug["lanes"] for bug in bugs),
         "stat": stat.rstrip(),
-        "tables": tables,
+        "tables": _tables(out, lanes),
         "rows": ROWS,
         "series": evidence.series_sha256(patches),
         "shown": partial(_shown, bugs),

@@ -130,6 +130,10 @@ def test_readme_is_examined_too(tmp_path, capsys):
     assert run(checkout=tmp_path) == 3
     last = max((PATCHES / "readme").glob("*.patch")).name
     assert f"- `{last}` is in already: drop it.\n" in capsys.readouterr().out
+    (tmp_path / "README.md").unlink()
+    assert run(checkout=tmp_path) == 0
+    said = capsys.readouterr().out
+    assert last not in said and "- `patches/readme` was not tried: there is no README.md.\n" in said
 
 
 def test_a_folder_without_the_package_is_an_error(tmp_path):

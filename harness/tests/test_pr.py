@@ -112,12 +112,12 @@ def test_a_body_is_read_in_one_go(out, patches):
     assert len(body.splitlines()) < 120
 
 
-def test_there_is_no_body_where_another_session_found_a_problem(out, patches):
+def test_there_is_no_kit_where_another_session_found_a_problem(out, patches):
     leave(out, patches, **known())
     table = {"title": "Necessity", "columns": ["a"], "rows": [], "note": "", "problems": ["0001.patch: nothing needs it"]}
     (out / "necessity.json").write_text(json.dumps(table))
     with pytest.raises(HarnessError, match=r"^0001\.patch: nothing needs it: that comes before a pull request$"):
-        texts(out, patches)
+        kit.write(out, patches)
 
 
 def test_the_same_verdicts_give_the_same_bytes(out, patches):
