@@ -99,7 +99,7 @@ def properties(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check our code, the workflows, and that each patch applies, re-exports to the same bytes and lints as upstream does."""
+    """Check our code, the workflows and each patch, on a checkout of upstream's too: `nox -s lint -- --checkout PATH`."""
     python = stack(session)
     session.run(python, "-m", "ruff", "check")
     session.run(python, "-m", "ruff", "format", "--check")
@@ -109,7 +109,7 @@ def lint(session: nox.Session) -> None:
     tools = Path(stack(session, "lint")).parent
     session.run(str(tools / "actionlint"), "-shellcheck", str(tools / "shellcheck"), "-pyflakes=", *workflows)
     session.run(str(tools / "zizmor"), "--offline", "--persona=pedantic", "--quiet", *workflows)
-    session.run(python, "-m", "harness", "series")
+    session.run(python, "-m", "harness", "series", *session.posargs)
 
 
 @nox.session
@@ -187,8 +187,8 @@ def apply(session: nox.Session) -> None:
 
 @nox.session
 def pr(session: nox.Session) -> None:
-    """Write out/pr/: the series, tests that upstream can take, tried after each commit, and what to say of it."""
-    session.run(stack(session), "-m", "harness", "pr")
+    """Write out/pr/: the series, tests that upstream can take, and what to say of it; `-- --author "Name <address>"`."""
+    session.run(stack(session), "-m", "harness", "pr", *session.posargs)
 
 
 @nox.session

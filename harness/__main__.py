@@ -29,10 +29,15 @@ def main() -> int:
     verdict.add_argument("--stack", help="name the stack that this environment is, and write out/<device>-<stack>/")
     tree = commands.add_parser("tree", help="build a tree and print its folder, for PYTHONPATH")
     tree.add_argument("name", help="upstream or patched")
-    commands.add_parser("series", help="check that the patches apply, re-export to the same bytes, and lint clean")
+    series = commands.add_parser("series", help="check that the patches apply, re-export to the same bytes, and lint clean")
+    series.add_argument("--checkout", type=Path, help="try them on a checkout of upstream's repository")
     commands.add_parser("readme", help="put the last verdict of cpu and sim into README.md, and its picture into .github/")
     commands.add_parser("page", help="draw the verdicts of out/ as out/report.html and out/matrix.svg")
-    commands.add_parser("pr", help="write out/pr/: the series, tests that upstream can take, and what to say of each commit")
+    kit = commands.add_parser(
+        "pr", help="write out/pr/: the series, tests that upstream can take, and what to say of each commit"
+    )
+    kit.add_argument("--author", help='who sends it, "Name <address>" (default: as git is set up)')
+    kit.add_argument("--checkout", type=Path, help="try it on a checkout of upstream's repository")
     evidence = commands.add_parser("evidence", help="run a lane, and write what it found to fixtures/evidence/, to commit")
     evidence.add_argument("--device", required=True, help="the lane")
     commands.add_parser("benchmark", help="print what the patches cost input that upstream takes, as a ratio")
@@ -86,7 +91,7 @@ def main() -> int:
             case "series":
                 from harness.series import check
 
-                check()
+                check(options.checkout)
                 return 0
             case "readme":
                 from harness.report import update_readme
@@ -101,7 +106,8 @@ def main() -> int:
             case "pr":
                 from harness.pr.kit import write as write_kit
 
-                print(f"wrote {write_kit().relative_to(ROOT)}/: git am takes its patches, and body.md is what to say")
+                kit_folder = write_kit(author=options.author, upstream=options.checkout).relative_to(ROOT)
+                print(f"wrote {kit_folder}/: git am takes its patches, and body.md is what to say")
                 return 0
             case "benchmark":
                 from harness.benchmark import run

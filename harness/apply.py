@@ -70,7 +70,9 @@ def apply(environment: Path, *, undo: bool = False) -> str:
     published, patched = _read(trees.fetch(trees.RELEASE, CACHE)), _read(build())
     target = published if undo else patched
     if version not in (published.version, patched.version):
-        raise HarnessError(f"liquid-audio {version} is installed in {site}, which the patches do not know: {AGAIN}")
+        raise HarnessError(
+            f"liquid-audio {version} is installed in {site}, only {trees.RELEASE.version} is patched in place: {AGAIN}"
+        )
     installed = _contents(site)
     if installed and installed not in (published.package, patched.package):
         expected = (patched if version == patched.version else published).package

@@ -8,12 +8,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from harness import CACHE, PATCHES, HarnessError, series, trees
+
+NOTHING: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -38,18 +40,22 @@ def run(checkout: Path | None = None, version: str | None = None) -> int:
         the exit status that `--help` explains
     """
     with tempfile.TemporaryDirectory() as folder:
+        patches = [*series.whole(PATCHES), *series.outside(PATCHES)]
         if checkout:
-            name, tree, readme = str(checkout), _package_folder(checkout), checkout / "README.md"
-            text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+            name, tree = str(checkout), _package_folder(checkout)
+            files = {file: checkout / file for file in beside(patches)}
+            texts = {file: path.read_text(encoding="utf-8") for file, path in files.items() if path.is_file()}
         else:
             name, tree = _release(version or published()[0], Path(folder))
-            text = series.published_readme(tree)
+            readme = series.published_readme(tree)
+            texts = {"README.md": readme} if readme else {}
         print(f"## The series on {name}\n", flush=True)
-        findings = examine(tree, series.whole(PATCHES) if text else trees.series(), text)
+        missing = {patch.name: file for patch in patches for file in beside([patch]) if file not in texts}
+        findings = examine(tree, [patch for patch in patches if patch.name not in missing], texts)
     for finding in findings:
         print(f"- `{finding.patch}` {finding.words}.")
-    if not text:
-        print("- `patches/readme` was not tried: there is no README.md.")
+    for patch, file in missing.items():
+        print(f"- `{patch}` was not tried: there is no {file}.")
     status, words = conclude(findings)
     print(f"\n**{words}.**")
     return status
@@ -70,12 +76,20 @@ def published(*options: str) -> list[str]:
     return found[1].split(", ")
 
 
-def examine(tree: Path, patches: Sequence[Path], readme: str = "") -> list[Finding]:
-    """Try the patches in their order on a copy of a tree and its README, each on top of those before that apply."""
+def beside(patches: Sequence[Path]) -> list[str]:
+    """List what patches change that is not in the package."""
+    changed = (re.findall(r"^\+\+\+ b/(\S+)$", patch.read_text(encoding="utf-8"), re.MULTILINE) for patch in patches)
+    return sorted({file for files in changed for file in files if not file.startswith("src/")})
+
+
+def examine(tree: Path, patches: Sequence[Path], texts: Mapping[str, str] = NOTHING) -> list[Finding]:
+    """Try the patches in their order on a copy of a tree, and of files beside it, each on top of those before that apply."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
         shutil.copytree(tree / trees.PACKAGE, copy / "src" / trees.PACKAGE, symlinks=True)
-        (copy / "README.md").write_text(readme, encoding="utf-8")
+        for file, text in texts.items():
+            (copy / file).parent.mkdir(exist_ok=True)
+            (copy / file).write_text(text, encoding="utf-8")
         return [_examine(copy, patch) for patch in patches]
 
 

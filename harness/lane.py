@@ -114,7 +114,7 @@ def run_lane(lane: str, *options: str, stack: str | None = None, absent: Mapping
         print(f"\n{tree.name}: liquid-audio {trees.RELEASE.version}, {tree.digest[:12]}", flush=True)
         runs[tree.name], seconds[tree.name] = run_suite(tree.name, lane, folder, *options)
 
-    verdict = replace(judge(runs["upstream"], runs["patched"], catalogue, lane), lane=name)
+    verdict = replace(judge(runs["upstream"], runs["patched"], catalogue, lane, stack), lane=name)
     record = {
         "holds": verdict.holds,
         "lane": lane,

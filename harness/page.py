@@ -15,7 +15,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from harness import OUT, PATCHES, ROOT, HarnessError, views
-from harness.report import SHAPES
+from harness.report import SAYS, SHAPES
+from harness.verdict import by_kind
 
 # What other sessions leave in out/, in the order of the page, and the session that makes it.
 TABLES = {"necessity": "Necessity", "rivals": "Rivals", "releases": "Releases", "repeat": "Repetition"}
@@ -60,6 +61,8 @@ def write(out: Path = OUT, patches: Path = PATCHES) -> Path:
         "about": ABOUT,
         "release": main[0].record["release"],
         "bugs": views.bugs(main),
+        "kinds": by_kind(bug["kind"] for bug in views.bugs(main)),
+        "says": SAYS,
         "patches": [read_patch(patches / name) for name in main[0].record["series"]],
         "tables": {name: read_table(out / f"{name}.json", title, main[0].record) for name, title in TABLES.items()},
         "not_run": views.not_run(lanes) | stale,

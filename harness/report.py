@@ -11,10 +11,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from harness import HarnessError
-from harness.verdict import Bug, Run, Shown, Verdict
+from harness.verdict import Bug, Run, Shown, Verdict, by_kind
 
 # The shapes of audio in the suite's ids, as people write them.
 SHAPES = {"1d": "(n,)", "1xn": "(1, n)", "nx1": "(n, 1)", "2xn": "(2, n)", "nx2": "(n, 2)", "nx8": "(n, 8)"}
+# What the catalogue says of the release, in a cell.
+SAYS = {"wrong": "does wrong", "refuses": "refuses", "lacks": "lacks"}
 # The matrix in Markdown: its head, and the lines that follow.
 MATRIX = re.compile(r"^\| audio \|.*\n(?:\|.*\n)+", re.MULTILINE)
 # The id of a test that hears a clip in some form of audio.
@@ -56,17 +58,22 @@ def markdown(lanes: Sequence[Lane]) -> str:
     """Render the verdicts of some lanes for README and job summaries; the same results give the same bytes."""
     names = [lane.verdict.lane for lane in lanes]
     lines = [*(_claim(lane.verdict) for lane in lanes), "", *_matrix(lanes)]
-    lines += [f"| bug | what 1.3.0 gives | {' | '.join(names)} | patch |", f"|---|---|{':-:|' * len(names)}:-:|"]
     found: dict[str, tuple[Shown, Lane]] = {}
     for lane in lanes:
         for shown in lane.verdict.shown:
             found[shown.bug.id] = (shown, lane)  # the last lane is the one where devices tell the most
+    if found:
+        lines += [f"1.3.0 has {by_kind(shown.bug.kind for shown, _ in found.values())}:", ""]
+    lines += [
+        f"| behaviour | 1.3.0 | what it gives | {' | '.join(names)} | patch |",
+        f"|---|---|---|{':-:|' * len(names)}:-:|",
+    ]
     for shown, lane in sorted(found.values(), key=lambda pair: pair[0].bug.patch):
         bug, words = shown.bug, example(shown, lane.upstream).replace("|", r"\|").replace("`", "'")
         threads = "".join(f" [#{thread.rpartition('/')[2]}]({thread})" for thread in bug.threads)
         cells = " | ".join(_cell(lane.verdict, bug) for lane in lanes)
         lines.append(
-            f"| [{bug.id}](tests/bugs.toml): {bug.title}{threads} | `{words}` | {cells} | [{bug.patch[:4]}](patches/{bug.patch}) |"
+            f"| [{bug.id}](tests/bugs.toml): {bug.title}{threads} | {SAYS[bug.kind]} | `{words}` | {cells} | [{bug.patch[:4]}](patches/{bug.patch}) |"
         )
     lines += ["", *(f"- {problem}" for lane in lanes for problem in lane.verdict.problems)]
     not_run = lanes[0].not_run

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import distributions
 from pathlib import Path
@@ -16,33 +16,57 @@ from harness import CACHE, PATCHES, HarnessError, trees
 
 SETTINGS = Path(__file__).parent / "upstream.toml"
 EXPORT = ("format-patch", "--quiet", "--no-numbered", "--zero-commit", "--no-signature", "--full-index")
-TRAILERS = ("Bug", "Forwarded", "Drop-When")
+# A commit may name threads by their addresses, and nothing in it has to be stripped before it is merged.
+TRAILER = re.compile(r"Bug: https://\S+")
 
 
-def check(patches: Path = PATCHES) -> None:
+def check(upstream: Path | None = None, patches: Path = PATCHES) -> None:
     """Run every check on the series, with a line of progress for each patch.
+
+    Args:
+        upstream: a checkout of upstream's repository, on whose HEAD to try it, with what only that has
+        patches: the series
 
     Raises:
         HarnessError: a patch that upstream could not take as it is
     """
     check_variants(patches)
-    with checkout() as repository:
+    with checkout(upstream) as repository:
         before = _lint(repository)
-        for patch in whole(patches):
+        for patch in whole(patches) + (outside(patches) if upstream else []):
             print(f"checking {patch.name}", file=sys.stderr)
-            missing = [t for t in TRAILERS if not re.search(rf"^{t}: \S", patch.read_text(encoding="utf-8"), re.MULTILINE)]
-            if missing:
-                raise HarnessError(f"{patch.name} lacks the trailer {missing[0]}")
+            check_message(patch)
             am(repository, patch)
             if new := _lint(repository) - before:
                 raise HarnessError(f"{patch.name} adds a complaint of upstream's linters: {next(iter(new))}")
-        check_export(repository, patches)
+        check_export(repository, whole(patches) + (outside(patches) if upstream else []))
     print("the series applies with git am, re-exports to the same bytes, and lints as upstream does")
+    if not upstream:
+        for patch in outside(patches):
+            check_message(patch)
+            print(f"{patch.name} is not tried: it changes what no wheel has, so give `--checkout PATH`")
 
 
 def whole(patches: Path) -> list[Path]:
     """List the series with what it changes of README, which is in no wheel."""
     return [*trees.series(patches), *sorted((patches / "readme").glob("*.patch"))]
+
+
+def outside(patches: Path) -> list[Path]:
+    """List what the series changes in upstream's repository that the wheel does not have."""
+    return sorted((patches / "checkout").glob("*.patch"))
+
+
+def check_message(patch: Path) -> None:
+    """Check that a patch is a commit that can be merged as it stands.
+
+    Raises:
+        HarnessError: a line of its message would have to be stripped
+    """
+    message = patch.read_text(encoding="utf-8").partition("\n\n")[2].partition("\n---\n")[0]
+    for line in re.findall(r"^[A-Z][\w-]*: .*", message, re.MULTILINE):
+        if not TRAILER.fullmatch(line):
+            raise HarnessError(f"{patch.name} says {line!r}: upstream merges threads by their address, `Bug: https://…`")
 
 
 def readme(patches: Path = PATCHES) -> str:
@@ -69,10 +93,15 @@ def lint(tree: Path) -> Counter[str]:
 
 
 @contextmanager
-def checkout() -> Iterator[Path]:
-    """Yield a git repository that holds the release under `src/`, as upstream's does."""
+def checkout(upstream: Path | None = None) -> Iterator[Path]:
+    """Yield a git repository that holds the release under `src/`, as upstream's does, or a clone of upstream's."""
     with tempfile.TemporaryDirectory() as folder:
         repository = Path(folder)
+        if upstream:
+            git(repository, "clone", "--quiet", str(upstream.resolve()), ".")
+            git(repository, "tag", "--force", "release")
+            yield repository
+            return
         source = trees.resolve("upstream").path / trees.PACKAGE
         shutil.copytree(source, repository / "src" / trees.PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(SETTINGS, repository / "pyproject.toml")
@@ -106,7 +135,7 @@ def am(repository: Path, patch: Path) -> None:
         raise HarnessError(f"{patch.name} does not apply with git am: {error}") from None
 
 
-def check_export(repository: Path, patches: Path) -> None:
+def check_export(repository: Path, patches: Sequence[Path]) -> None:
     """Check that the commits since the release export to the files that they came from.
 
     Raises:
@@ -114,7 +143,7 @@ def check_export(repository: Path, patches: Path) -> None:
     """
     exported = repository / "exported"
     git(repository, *EXPORT, "--output-directory", str(exported), "release")
-    expected = {patch.name: patch.read_bytes() for patch in whole(patches)}
+    expected = {patch.name: patch.read_bytes() for patch in patches}
     found = {patch.name: patch.read_bytes() for patch in exported.glob("*.patch")}
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
@@ -131,7 +160,7 @@ def check_variants(patches: Path) -> None:
     """
     known = {patch.name: patch for patch in patches.glob("*.patch")}
     others = trees.RELEASES.keys() - {trees.RELEASE.version}
-    for variant in sorted(set(patches.glob("*/*")) - {*whole(patches)}):
+    for variant in sorted(set(patches.glob("*/*")) - {*whole(patches), *outside(patches)}):
         name = variant.relative_to(patches).as_posix()
         if variant.name not in known or variant.parent.name not in others:
             raise HarnessError(f"patches/{name} is no variant of a patch for another release: remove or rename it")

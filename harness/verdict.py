@@ -10,7 +10,7 @@ import json
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,27 +30,41 @@ class Reason:
         return result.type == self.type and re.search(self.message, result.message, re.DOTALL) is not None
 
 
+# What an entry of the catalogue says of the release: only the first is a bug in a maintainer's sense.
+KINDS = {"wrong": "bug", "refuses": "refusal", "lacks": "gap"}
+
+
+def by_kind(kinds: Iterable[str]) -> str:
+    """Count entries of the catalogue by their kind."""
+    counts = Counter(kinds)
+    return ", ".join(f"{n} {word}{'s' * (n != 1)}" for kind, word in KINDS.items() if (n := counts[kind]))
+
+
 @dataclass(frozen=True)
 class Bug:
-    """One wrong behaviour of the published release.
+    """One behaviour of the published release that the series changes.
 
     Attributes:
         id: never reused
         title: what goes wrong, for people
         threads: where it was reported
+        kind: a key of KINDS
         patch: file name of the patch that fixes it
         lanes: the lanes that it shows on
+        not_on: stacks on which it does not show there
         reasons: the exceptions that upstream gives, any one of them
         tests: ids of the tests that show it, from the file's name on, where * stands for anything
     """
 
     id: str
+    kind: str
     title: str
     patch: str
     lanes: tuple[str, ...]
     reasons: tuple[Reason, ...]
     tests: tuple[str, ...]
     threads: tuple[str, ...] = ()
+    not_on: tuple[str, ...] = ()
 
     def shown_by(self, test: str) -> bool:
         """Say whether a test is one of those that show this bug."""
@@ -164,6 +178,8 @@ def read_catalogue(path: Path) -> Catalogue:
     for bug in bugs:
         if not (bug.reasons and bug.tests and bug.lanes):
             raise HarnessError(f"{path.name}: {bug.id} needs reasons, tests and lanes")
+        if bug.kind not in KINDS:
+            raise HarnessError(f"{path.name}: {bug.id} is of kind {bug.kind!r}, expected one of {', '.join(KINDS)}")
     return Catalogue(tuple(bugs), tuple(data.get("skips", ())))
 
 
@@ -203,9 +219,9 @@ def _merge(known: Result | None, report: Mapping[str, Any]) -> Result:
     return Result(outcome, exception["type"], exception["message"], exception["where"], transcript=transcript, seconds=seconds)
 
 
-def judge(upstream: Run, patched: Run, catalogue: Catalogue, lane: str) -> Verdict:
-    """Compare the two runs of a lane."""
-    bugs = [bug for bug in catalogue.bugs if lane in bug.lanes]
+def judge(upstream: Run, patched: Run, catalogue: Catalogue, lane: str, stack: str | None = None) -> Verdict:
+    """Compare the two runs of a lane, on a stack if it has a name."""
+    bugs = [bug for bug in catalogue.bugs if lane in bug.lanes and stack not in bug.not_on]
     tests = sorted(upstream.collected | patched.collected | upstream.results.keys() | patched.results.keys())
     problems = [*_incomplete("upstream", upstream, catalogue), *_incomplete("patched", patched, catalogue)]
     if not (upstream.results and patched.results):

@@ -4,6 +4,7 @@ import array
 import pathlib
 import subprocess
 import sys
+from collections import deque
 
 import numpy as np
 import pytest
@@ -35,6 +36,7 @@ TAKEN = {
     "silence": torch.zeros_like(SPEECH),
     "clipped": (SPEECH * 100).clamp(-1, 1),
     "offset": SPEECH + 0.5,
+    "loud": SPEECH * 1e15,
 }
 HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 # The same samples as SCALED, in the forms that NumPy and Python have.
@@ -50,7 +52,6 @@ ARRAYS = {
     "array": lambda folder: array.array("h", PCM.tolist()),
     "array-of-floats": lambda folder: array.array("f", SCALED[0].tolist()),
     "list": lambda folder: SCALED[0].tolist(),
-    "list-of-channels": lambda folder: [SCALED[0].tolist()] * 2,
     "tuple": lambda folder: tuple(SCALED[0].tolist()),
     "strided-tensor": lambda folder: torch.from_numpy(PCM.repeat(2))[::2],
 }
@@ -62,8 +63,14 @@ OTHERS = {
     "dataset": ({"array": PCM, "sampling_rate": RATE}, r'got dict: pass its "array" and its "sampling_rate"'),
     "memoryview": (memoryview(b"RIFF"), "got memoryview: read the file first"),
     "microphone": ((RATE, PCM), "and its sampling rate apart, got tuple"),
+    "chunks": ([PCM, PCM[1:]], "and its sampling rate apart, got list"),
+    "batch": ([PCM] * 3, r"got 3 in a list: np\.stack channels, or np\.concatenate chunks$"),
+    "batch-of-tensors": ((SPEECH[0], SPEECH[0]), "got 2 in a tuple"),
+    "batch-of-lists": ([SPEECH[0].tolist()] * 2, "got 2 in a list"),
+    "queue": (deque([PCM, PCM]), "got 2 in a deque"),
+    "bytearray": (bytearray(b"RIFF"), "got bytearray: read the file first"),
     "masked": (np.ma.array(PCM), r"got a masked array: fill it first"),
-    "masked-channels": ([np.ma.array(PCM)] * 2, "got a masked array: fill it first"),
+    "number": (RATE, "got int: the waveform comes first, its sampling rate second"),
     "gradients": (list(SPEECH[0, :8].clone().requires_grad_()), "and its sampling rate apart, got list"),
     "none": (None, "got object"),
     "words": (["one", "two"], "got <U3"),
@@ -120,7 +127,7 @@ def test_a_tensor_on_the_device_gives_the_same_mel(liquid_audio, processor, devi
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_a_shape_whose_channels_cannot_be_told_is_refused(chat, container, shape):
-    with refused(ValueError, r"expected audio of shape \(samples,\), \(channels, samples\) or .*got \("):
+    with refused(ValueError, r"^expected shape \(samples,\), \(channels, samples\) or .*got \("):
         chat.add_audio(CONTAINERS[container](torch.zeros(SHAPES[shape])), RATE)
     assert chat.audio_in_lens.tolist() == []
 
@@ -146,7 +153,7 @@ def test_what_is_no_audio_is_refused_with_the_way_out(chat, other):
 @pytest.mark.parametrize("layout", ["sparse", "meta"])
 def test_a_tensor_that_holds_no_dense_samples_is_refused(chat, layout):
     wave = SPEECH.to_sparse() if layout == "sparse" else SPEECH.to("meta")
-    with refused(TypeError, "^expected one array of samples and its sampling rate apart, got Tensor$"):
+    with refused(TypeError, "^expected one waveform and its sampling rate apart, got Tensor$"):
         chat.add_audio(wave, RATE)
 
 
@@ -160,19 +167,30 @@ def test_audio_of_less_than_two_frames_is_refused(chat, container, samples):
 
 
 @pytest.mark.core
-def test_audio_of_two_frames_is_taken(chat):
-    chat.add_audio(SPEECH[:, :320], RATE)
+@pytest.mark.parametrize(("samples", "rate"), [(320, RATE), (160, 8_000), (440, 22_050), (880, 44_100)])
+def test_audio_of_two_frames_is_taken(chat, record_property, samples, rate):
+    chat.add_audio(SPEECH[:, :samples], rate)
+    record_property("digest", digest(chat.audio_in))
     assert chat.audio_in_lens.tolist() == [3]
     assert chat.audio_in.abs().max() > 0
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), 1e18], ids=str)
+@pytest.mark.parametrize(("samples", "rate"), [(159, 8_000), (439, 22_050), (879, 44_100)])
+def test_audio_of_less_than_two_frames_at_another_rate_is_refused(chat, samples, rate):
+    with refused(ValueError, rf"^expected at least 20ms of audio, got {samples} samples at {rate}Hz$"):
+        chat.add_audio(SPEECH[:, :samples], rate)
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf"), 1e20], ids=str)
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_a_sample_that_is_not_finite_is_refused(chat, container, value):
     wave = SPEECH.clone()
     wave[0, 100] = value
-    with refused(ValueError, r"^expected finite samples in \[-1, 1\], got NaN, infinity or an energy beyond 1e30$"):
+    with refused(
+        ValueError, r"^expected finite samples in \[-1, 1\], got NaN, infinity or samples too large to compute with$"
+    ):
         chat.add_audio(CONTAINERS[container](wave), RATE)
 
 

@@ -12,6 +12,8 @@ from harness.speech import clips, normalise, transcribe
 
 CLASSES = {"processor": "LFM2AudioProcessor", "model": "LFM2AudioModel"}
 FORMS = {"name": str, "device": torch.device, "first": "{}:0".format}
+# A type of device that torch knows, and that no build of it computes on.
+BROKEN = "maia"
 MISSING = [name for name in ("cuda", "mps", "xpu", "gpu") if not devices.usable(name)]
 
 pytestmark = pytest.mark.core
@@ -28,9 +30,27 @@ def load(liquid_audio, checkpoint):
     return load
 
 
+@pytest.fixture
+def reports(monkeypatch):
+    """Let torch report a device."""
+
+    def reports(name):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: name == "cuda")
+        monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available=False: torch.device(name))
+
+    return reports
+
+
 def device_of(loaded):
     """Return where a model or processor is."""
     return loaded.device if hasattr(loaded, "device") else next(loaded.parameters()).device
+
+
+def complaint(device):
+    """Return what torch itself says of a device that is not here."""
+    with pytest.raises((AssertionError, RuntimeError)) as caught:
+        torch.empty(0, device=device)
+    return caught.value
 
 
 @each_class
@@ -46,33 +66,42 @@ def test_the_readme_recipe_transcribes_without_naming_a_device(load):
 
 
 @each_class
-@pytest.mark.parametrize("broken", [name for name in ("cuda", "mps") if name in MISSING])
-def test_an_automatic_device_that_fails_at_the_move_falls_back_to_the_cpu_with_a_warning(load, part, monkeypatch, broken):
-    # What hosted macOS runners do with mps: reported as available, and every allocation fails.
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: broken == "cuda")
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: broken == "mps")
+def test_an_accelerator_that_does_not_compute_is_passed_over_with_a_warning(load, part, reports):
+    # As mps on hosted macOS runners, which is reported as available and fails with every allocation.
+    reports(BROKEN)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         loaded = load(part)
     assert device_of(loaded).type == "cpu"
-    assert any(re.match(rf"cannot use {broken} \(.+\), using cpu: ", str(warning.message)) for warning in caught)
+    said = [warning for warning in caught if "does not compute" in str(warning.message)]
+    assert [(warning.category, warning.filename) for warning in said] == [(UserWarning, __file__)]
+    assert re.fullmatch(rf"{BROKEN} is reported but does not compute \(Could not run .+\), using cpu", str(said[0].message))
 
 
-@pytest.mark.host
-def test_a_failure_on_the_cpu_is_raised_and_not_tried_again(liquid_audio, load, monkeypatch):
+@each_class
+def test_a_cuda_host_chooses_cuda_and_raises_what_cuda_raises(load, part, reports):
+    if "cuda" not in MISSING:
+        assert device_of(load(part)).type == "cuda"
+        return
+    expected = complaint("cuda")
+    reports("cuda")
+    with pytest.raises(type(expected)) as caught:
+        load(part)
+    assert str(caught.value) == str(expected)
+
+
+def test_a_device_that_is_full_is_the_callers_to_handle(liquid_audio, load, monkeypatch, reports):
     tried = []
 
-    def broken(self, device=None, dtype=None):
-        tried.append(device)
-        raise RuntimeError("broken")
+    def full(self, device=None, dtype=None):
+        tried.append(str(device))
+        raise torch.OutOfMemoryError("full")
 
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available=False: None)
-    monkeypatch.setattr(liquid_audio.LFM2AudioProcessor, "to", broken)
-    with refused(RuntimeError, "^broken$"):
-        load("processor", device="auto")
-    assert len(tried) == 1
+    reports("cuda")
+    monkeypatch.setattr(liquid_audio.LFM2AudioProcessor, "to", full)
+    with refused(torch.OutOfMemoryError, "^full$"), warnings.catch_warnings(action="error"):
+        load("processor")
+    assert tried == ["cuda"]
 
 
 @each_class
@@ -84,7 +113,21 @@ def test_an_explicit_device_is_used_without_a_warning(load, part, device, form):
 
 
 @each_class
+def test_an_explicit_device_is_used_where_another_would_be_chosen(load, part, reports):
+    reports("cuda")
+    assert device_of(load(part, device="cpu")).type == "cpu"
+
+
+def test_a_processor_without_a_device_stays_where_it_is_made(load):
+    assert load("processor", device=None).device.type == "cpu"
+
+
+@each_class
 @pytest.mark.parametrize("missing", MISSING)
-def test_a_device_that_is_not_here_is_refused_naming_those_that_are(load, part, missing):
-    with refused(RuntimeError, rf'^device "{missing}" cannot be used here, expected "auto" or one of: .*cpu$'):
+def test_a_device_that_is_not_here_raises_what_torch_raises_with_a_note_on_those_that_are(load, part, missing):
+    expected = complaint(missing)
+    with pytest.raises((AssertionError, RuntimeError)) as caught:
         load(part, device=missing)
+    here = sorted({"auto", "cpu", str(devices.preferred())})
+    assert getattr(caught.value, "__notes__", []) == [f"expected one of: {', '.join(here)}"]
+    assert (type(caught.value), str(caught.value)) == (type(expected), str(expected))

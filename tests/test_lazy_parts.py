@@ -46,6 +46,16 @@ def test_decode_gives_the_waveform_of_the_cpu_after_a_move(fresh, device):
     torch.testing.assert_close(fresh.to(device).decode(CODES).cpu(), expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.accelerator
+@pytest.mark.parametrize("codes_on", ["cpu", "device"])
+def test_decode_uses_an_audio_detokenizer_where_the_caller_moved_it(fresh, device, codes_on):
+    expected = fresh.decode(CODES)
+    fresh.audio_detokenizer.to(device)
+    wave = fresh.decode(CODES.to(device if codes_on == "device" else "cpu"))
+    assert wave.device.type == device.type
+    torch.testing.assert_close(wave.cpu(), expected, rtol=1e-3, atol=1e-4)
+
+
 def test_the_audio_detokenizer_is_built_on_the_processors_device(processor, device):
     assert devices_of(processor.audio_detokenizer) == {device.type}
 
@@ -56,11 +66,11 @@ def test_the_audio_detokenizer_is_built_where_its_processor_was_moved(fresh, els
 
 
 @no_values
-def test_decode_hands_codes_to_the_audio_detokenizer_on_its_device(fresh, elsewhere):
+def test_the_audio_detokenizer_moves_codes_to_its_device(fresh, elsewhere):
     def arrive(module, arguments):
         raise ArrivedError(arguments[0].device.type)  # a device without values decodes nothing
 
-    fresh.to(elsewhere).audio_detokenizer.register_forward_pre_hook(arrive)
+    fresh.to(elsewhere).audio_detokenizer.emb.register_forward_pre_hook(arrive)
     with pytest.raises(ArrivedError, match=f"^{elsewhere.type}$"):
         fresh.decode(CODES)
 

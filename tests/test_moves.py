@@ -1,4 +1,4 @@
-"""A chat follows its processor, a copy of a processor stands alone, and a mix of devices is named."""
+"""Processor, chat and model may each be anywhere, and a copy of a processor stands alone."""
 
 import copy
 import pickle
@@ -9,15 +9,22 @@ import pytest
 import torch
 
 from harness import devices
-from harness.expect import refused
 from harness.speech import clips, mel_digest, normalise, transcribe
 
 CLIP = clips()[0]
 TOKENS = torch.tensor([[1, 2]])
 
 
-def add_nothing(chat):
-    """Leave a chat as it is."""
+def ask(chat):
+    """Ask for the words of a clip."""
+    chat.add_text("<|im_start|>system\nPerform ASR.<|im_end|>\n<|im_start|>user\n")
+    chat.add_audio(CLIP.mono(), CLIP.sampling_rate)
+    chat.add_text("<|im_end|>\n<|im_start|>assistant\n")
+
+
+def words(processor, tokens):
+    """Return what a model said."""
+    return normalise(processor.text.decode(torch.cat(list(tokens)).cpu(), skip_special_tokens=True))
 
 
 def add_text(chat):
@@ -26,27 +33,55 @@ def add_text(chat):
 
 
 def append(chat):
-    """Add what a model gave: two tokens of text, no audio."""
-    chat.append(text=TOKENS, audio_out=torch.empty((8, 0), dtype=torch.long), modality_flag=torch.ones_like(TOKENS))
+    """Add what a model gave: two tokens of text, and a frame of codes."""
+    flags = torch.tensor([1, 1, 3])
+    chat.append(text=TOKENS, audio_out=torch.zeros((8, 1), dtype=torch.long), modality_flag=flags)
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("add", [add_nothing, add_text, append], ids=lambda add: add.__name__)
-def test_a_chat_follows_its_processor(liquid_audio, fresh, elsewhere, add):
+@pytest.mark.parametrize("add", [add_text, append], ids=lambda add: add.__name__)
+def test_what_is_added_joins_the_chat(liquid_audio, fresh, elsewhere, add):
     chat = liquid_audio.ChatState(fresh)
+    before = {name: tensor.shape for name, tensor in chat.items()}
     fresh.to(elsewhere)
     add(chat)
-    assert {tensor.device.type for tensor in chat.values()} == {elsewhere.type}
+    assert {tensor.device.type for tensor in chat.values()} == {"cpu"}
+    assert {name: tensor.shape for name, tensor in chat.items()} != before
+
+
+@pytest.fixture(scope="session")
+def on_cpu(liquid_audio, checkpoint):
+    """The model on the CPU."""
+    return liquid_audio.LFM2AudioModel.from_pretrained(checkpoint, dtype=torch.float32, device="cpu").eval()
 
 
 @pytest.mark.core
 @pytest.mark.accelerator
-def test_a_chat_begun_before_the_move_gives_the_spoken_words(fresh, models, device):
-    def move_and_add(chat):
-        fresh.to(device)
-        chat.add_audio(CLIP.mono(), CLIP.sampling_rate)
+@pytest.mark.parametrize("of_model", ["cpu", "device"], ids="model-{}".format)
+@pytest.mark.parametrize("of_chat", ["cpu", "device"], ids="chat-{}".format)
+@pytest.mark.parametrize("of_processor", ["cpu", "device"], ids="processor-{}".format)
+def test_processor_chat_and_model_may_each_be_anywhere(
+    liquid_audio, fresh, on_cpu, models, device, of_processor, of_chat, of_model
+):
+    where = {"cpu": torch.device("cpu"), "device": device}
+    model = on_cpu if of_model == "cpu" else models(torch.float32)
+    chat = liquid_audio.ChatState(fresh.to(where[of_chat]), dtype=torch.float32)
+    fresh.to(where[of_processor])
+    ask(chat)
+    tokens = list(model.generate_sequential(**chat, max_new_tokens=64))
+    assert words(fresh, tokens) == CLIP.text
+    chat.append(torch.stack(tokens, 1), chat.audio_out, torch.ones(len(tokens), dtype=torch.long))
+    assert {tensor.device.type for tensor in chat.values()} == {where[of_chat].type}
 
-    assert normalise(transcribe(fresh, models(torch.float32), move_and_add, torch.float32).text) == CLIP.text
+
+@pytest.mark.core
+@pytest.mark.accelerator
+def test_a_chat_whose_tensors_the_caller_moves_gives_the_spoken_words(liquid_audio, fresh, models, device):
+    chat = liquid_audio.ChatState(fresh, dtype=torch.float32)
+    ask(chat)
+    for name in chat:
+        setattr(chat, name, getattr(chat, name).to(device))
+    assert words(fresh, models(torch.float32).generate_sequential(**chat, max_new_tokens=64)) == CLIP.text
 
 
 @pytest.mark.core
@@ -82,28 +117,7 @@ def test_a_spawned_worker_takes_a_processor(fresh, device):
         assert pool.submit(mel_digest, pickled, CLIP).result() == mel_digest(fresh, CLIP)
 
 
-@pytest.mark.core
-@pytest.mark.accelerator
-@pytest.mark.parametrize("elsewhere", ["model", "processor"])
-def test_a_model_and_a_processor_on_different_devices_are_named(liquid_audio, checkpoint, device, elsewhere):
-    on_device, on_cpu = {"device": device}, {"device": "cpu"}
-    processor = liquid_audio.LFM2AudioProcessor.from_pretrained(
-        checkpoint, **(on_device if elsewhere == "processor" else on_cpu)
-    )
-    model = liquid_audio.LFM2AudioModel.from_pretrained(checkpoint, **(on_device if elsewhere == "model" else on_cpu)).eval()
-    names = (
-        rf"the model is on {device.type}\S*, its input on cpu"
-        if elsewhere == "model"
-        else rf"on cpu, its input on {device.type}"
-    )
-    with refused(RuntimeError, names):
-        transcribe(processor, model, lambda chat: chat.add_audio(CLIP.mono(), CLIP.sampling_rate))
-
-
-@pytest.mark.host
-def test_an_embedding_that_fails_on_one_device_says_why(liquid_audio, processor, models):
-    chat = liquid_audio.ChatState(processor)
-    chat.add_text("hello")
-    chat.text = chat.text.float()
-    with refused(RuntimeError, "indices"):
-        next(models(torch.float32).generate_sequential(**chat))
+def test_the_featurizer_takes_no_gradients(fresh):
+    wave = CLIP.mono().requires_grad_()
+    mel, _ = fresh.audio.featurizer(wave, torch.tensor([wave.shape[1]]))
+    assert not mel.requires_grad

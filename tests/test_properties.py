@@ -65,14 +65,14 @@ class Form:
     flaw: str = ""
 
 
-SHAPE = r"audio of shape \(samples,\), \(channels, samples\) or \(samples, channels\), got "
-FINITE = r"finite samples in \[-1, 1\], got NaN, infinity or an energy beyond 1e30"
-VALUES = ("NaN", "inf", "-inf", "1e30")
+SHAPE = r"shape \(samples,\), \(channels, samples\) or \(samples, channels\), got "
+FINITE = r"finite samples in \[-1, 1\], got NaN, infinity or samples too large to compute with"
+VALUES = ("NaN", "inf", "-inf", "1e200")
 FLAWS = {
     "NaN": (ValueError, FINITE),
     "inf": (ValueError, FINITE),
     "-inf": (ValueError, FINITE),
-    "1e30": (ValueError, FINITE),
+    "1e200": (ValueError, FINITE),
     "0-D": (ValueError, SHAPE + r"\(\)"),
     "3-D": (ValueError, SHAPE + r"\(1, \d+, \d+\)"),
     "channels": (ValueError, SHAPE + r"\(\d+, \d+\)"),
@@ -80,6 +80,7 @@ FLAWS = {
     "short": (ValueError, SHAPE + r"\(\d+, \d+\)|at least 20ms of audio, got \d+ samples"),
     "dtype": (TypeError, r"floating point audio in \[-1, 1\] or PCM of 8, 16 or 32 bits, got "),
     "masked": (TypeError, "samples, got a masked array"),
+    "several": (TypeError, r"one waveform, got \d+ in a (list|tuple)"),
     "rate": (ValueError, "the samples per second as a whole number above 1, got "),
 }
 
@@ -111,10 +112,6 @@ def with_gradient(wave: torch.Tensor) -> torch.Tensor:
     return wave.requires_grad_(wave.is_floating_point() or wave.is_complex())
 
 
-def tuples(values: Any) -> Any:
-    return tuple(map(tuples, values)) if isinstance(values, list) else values
-
-
 LAYOUTS: dict[str, dict[str, Callable]] = {
     "torch": {
         "plain": torch.clone,
@@ -133,7 +130,7 @@ LAYOUTS: dict[str, dict[str, Callable]] = {
         "unaligned": unaligned,
         "memmap": on_disk,
     },
-    "list": {"plain": np.ndarray.tolist, "tuple": lambda wave: tuples(wave.tolist()), "rows": list},
+    "list": {"plain": np.ndarray.tolist, "tuple": lambda wave: tuple(wave.tolist()), "scalars": list},
     "array": {"plain": lambda wave: array(wave.dtype.char, wave.tobytes())},
 }
 DTYPES = {
@@ -155,16 +152,17 @@ def forms(draw: Callable, container: str, flaws: tuple[str, ...] = ("",), dtypes
     """Draw how audio is held; simplest first, which is what an example shrinks to."""
     flaw = draw(st.sampled_from(flaws))
     layout = draw(st.sampled_from(list(LAYOUTS[container])))
-    known = dtypes or DTYPES["numpy" if layout == "rows" else container]
+    known = dtypes or DTYPES[container]
     if flaw in VALUES:
         known = tuple(dtype for dtype in known if dtype not in PCM)
     dtype = draw(st.sampled_from(WRONG_DTYPES[container] if flaw == "dtype" else known))
-    shape = "flat" if container == "array" else draw(st.sampled_from(fixed.get("shape", ("first", "last", "flat"))))
-    if shape == "flat" and flaw in ("0-D", "3-D", "channels", "ambiguous"):
+    one = container == "array" or (container == "list" and flaw != "several")
+    shape = "flat" if one else draw(st.sampled_from(fixed.get("shape", ("first", "last", "flat"))))
+    if shape == "flat" and flaw in ("0-D", "3-D", "channels", "ambiguous", "several"):
         shape = "last"
     channels = 1 if shape == "flat" else draw(st.integers(*fixed.get("channels", (1, 8))))
     hertz = draw(st.just(16_000) | st.sampled_from(RATES))  # half of them are not resampled
-    least = -(-hertz // 50)
+    least = 319 * hertz // 16_000 + 1
     samples = draw(st.integers(0, hertz // 12)) + max(least, 16 * channels)
     match flaw:
         case "channels":
@@ -259,17 +257,17 @@ def distance(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 IMPOSSIBLE = {
-    "torch": ("masked",),
-    "numpy": (),
-    "list": ("0-D", "masked"),
-    "array": ("0-D", "3-D", "channels", "ambiguous", "masked"),
+    "torch": ("masked", "several"),
+    "numpy": ("several",),
+    "list": ("0-D", "3-D", "channels", "ambiguous", "masked"),
+    "array": ("0-D", "3-D", "channels", "ambiguous", "masked", "several"),
 }
 
 # Tried first, so that what 1.3.0 gives depends neither on the seed nor on the version of hypothesis.
 FIRST = {
     "torch": Form(flaw="NaN"),
     "numpy": Form("numpy"),
-    "list": Form("list", dtype="float64"),
+    "list": Form("list", dtype="float64", shape="flat"),
     "array": Form("array", shape="flat"),
 }
 STEREO = Form(channels=2)
@@ -284,6 +282,7 @@ TABLE = [
     Form(samples=319, flaw="short"),
     Form(dtype="int64", flaw="dtype"),
     Form("numpy", flaw="masked"),
+    Form("list", dtype="float64", channels=2, flaw="several"),
     *(Form(rate=rate, flaw="rate") for rate in (0, 16_000.5, "16000")),
 ]
 
@@ -331,7 +330,7 @@ def test_the_callers_data_stays_as_it_was_even_in_training(fresh, device, form, 
 
 
 @example(STEREO, VOICE.ravel())
-@given(of("torch", "numpy", "list", channels=(2, 8), shape=("first", "last")), st.permutations(range(8)))
+@given(of("torch", "numpy", channels=(2, 8), shape=("first", "last")), st.permutations(range(8)))
 def test_the_order_of_channels_does_not_matter(processor, device, form, order):
     voices = VOICES[[place for place in order if place < form.channels]]
     found = mel(processor, held(form, device, voices), form.rate)
@@ -339,7 +338,7 @@ def test_the_order_of_channels_does_not_matter(processor, device, form, order):
 
 
 @example(STEREO)
-@given(of("torch", "numpy", "list", channels=(2, 8), shape=("first", "last")))
+@given(of("torch", "numpy", channels=(2, 8), shape=("first", "last")))
 def test_channels_first_and_last_are_the_same_audio(processor, device, form):
     other = replace(form, shape="last" if form.shape == "first" else "first")
     found = mel(processor, held(form, device), form.rate)

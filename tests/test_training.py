@@ -13,17 +13,19 @@ from harness.speech import digest
 RATE = 22_050
 TONE = np.sin(np.linspace(0, 4_000, RATE)) / 2
 SPEECH = {"mono": TONE, "stereo": np.stack([TONE, TONE[::-1] / 2], 1)}
-NAN = np.where(np.arange(RATE) == 100, np.nan, TONE)
+SAID = ["user", "assistant", "assistant-interleaved"]
 
 
 @pytest.fixture
 def learn(processor):
     """Make a training sample of what somebody said."""
     from liquid_audio.data.mapper import LFM2AudioChatMapper
-    from liquid_audio.data.types import AudioSegment, ChatMessage
+    from liquid_audio.data.types import AudioSegment, ChatMessage, InterleavedSegment
 
-    def sample(file):
-        return LFM2AudioChatMapper(processor)([ChatMessage(role="user", content=[AudioSegment(audio=file)])])
+    def sample(file, said="user"):
+        role = said.removesuffix("-interleaved")
+        segment = AudioSegment(audio=file) if role == said else InterleavedSegment(text="one", audio=file)
+        return LFM2AudioChatMapper(processor)([ChatMessage(role=role, content=[segment])])
 
     return sample
 
@@ -48,12 +50,22 @@ def test_a_file_gives_the_mel_of_its_samples(liquid_audio, processor, learn, rec
     torch.testing.assert_close(sample.audio_in, expected, rtol=0, atol=0)
 
 
-def test_a_file_of_nan_is_refused(learn):
-    with refused(ValueError, "^expected finite samples"):
-        learn(written(NAN))
+@pytest.mark.parametrize("said", SAID)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf], ids=str)
+def test_a_file_of_nan_or_infinity_is_refused(learn, value, said):
+    with refused(ValueError, "^expected finite samples, got NaN or infinity$"):
+        learn(written(np.where(np.arange(RATE) == 100, value, TONE)), said)
 
 
-@pytest.mark.parametrize("samples", [0, 1, 440])
-def test_a_file_of_less_than_two_frames_is_refused(learn, samples):
+@pytest.mark.parametrize("said", SAID)
+@pytest.mark.parametrize("samples", [0, 2, 439])
+def test_a_file_of_less_than_two_frames_is_refused(learn, samples, said):
     with refused(ValueError, f"^expected at least 20ms of audio, got {samples} samples at {RATE}Hz$"):
-        learn(written(TONE[:samples]))
+        learn(written(TONE[:samples]), said)
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_a_file_of_two_frames_is_taken(learn, record_property, said):
+    sample = learn(written(TONE[:440]), said)
+    record_property("digest", digest(sample.audio_in, sample.audio_out, sample.modality_flag))
+    assert sample.audio_in.shape[1] == (2 if said == "user" else 0)

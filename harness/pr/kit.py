@@ -5,6 +5,7 @@ Every number in the texts is from the verdicts, the staircase or git; what did n
 
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from harness import OUT, PATCHES, HarnessError, evidence, page, series, trees, views
+from harness import OUT, PATCHES, ROOT, HarnessError, evidence, page, series, trees, views
 from harness.pr import stairs
-from harness.report import SHAPES
+from harness.report import SAYS, SHAPES
+from harness.verdict import by_kind
 
 # A longer table stays in its file: its note has the sums.
 ROWS = 6
@@ -23,12 +25,14 @@ LONGEST = 110
 WANTED = ("cuda", "mps")
 
 
-def write(out: Path = OUT, patches: Path = PATCHES) -> Path:
+def write(out: Path = OUT, patches: Path = PATCHES, *, author: str | None = None, upstream: Path | None = None) -> Path:
     """Climb the staircase, and write the kit.
 
     Args:
         out: the folder that has the verdicts, and gets the kit
         patches: the series that the verdicts must be about
+        author: who sends it, "Name <address>", or None for whom git knows
+        upstream: a checkout of upstream's repository to try it on
 
     Returns:
         the kit's folder
@@ -36,13 +40,14 @@ def write(out: Path = OUT, patches: Path = PATCHES) -> Path:
     Raises:
         HarnessError: there is no verdict on this series, or something that does not hold; the staircase is wrong
     """
+    author = author or sender()
     lanes = read(out, patches)
     page.write(out, patches)  # for the picture, of the same verdicts
     partial_kit, kit = out / "pr.partial", out / "pr"
     shutil.rmtree(partial_kit, ignore_errors=True)
     partial_kit.mkdir()
     try:
-        stat = stairs.export(partial_kit, patches)
+        stat = stairs.export(partial_kit, author, patches, upstream)
         print("running the tests of the pull request after each commit", flush=True)
         steps = stairs.climb(patches)
         for name, text in texts(out, patches, lanes, steps, stat).items():
@@ -53,6 +58,23 @@ def write(out: Path = OUT, patches: Path = PATCHES) -> Path:
     finally:
         shutil.rmtree(partial_kit, ignore_errors=True)
     return kit
+
+
+def sender() -> str:
+    """Ask git who would commit here.
+
+    Raises:
+        HarnessError: it does not know
+    """
+    asked = (
+        subprocess.run(["git", "config", f"user.{n}"], cwd=ROOT, capture_output=True, text=True) for n in ("name", "email")
+    )
+    name, address = (done.stdout.strip() for done in asked)
+    if not (name and address):
+        raise HarnessError(
+            'git does not know who sends the series: set user.name and user.email, or --author "Name <address>"'
+        )
+    return f"{name} <{address}>"
 
 
 def read(out: Path, patches: Path) -> list[views.Lane]:
@@ -104,6 +126,8 @@ def texts(out: Path, patches: Path, lanes: Sequence[views.Lane], steps: Sequence
         "missing": [name for name in WANTED if name in not_run],
         "not_run": not_run,
         "bugs": bugs,
+        "kinds": by_kind(bug["kind"] for bug in bugs),
+        "says": SAYS,
         "patches": {name: page.read_patch(patches / name) for name in record["series"]},
         "turned": stairs.turned(steps),
         "steps": steps,
@@ -122,7 +146,7 @@ def texts(out: Path, patches: Path, lanes: Sequence[views.Lane], steps: Sequence
     )
     templates.filters |= {"cell": cell}
     found = {"body.md": templates.get_template("body.md.jinja").render(context) + "\n"}
-    for patch in series.whole(patches):
+    for patch in series.whole(patches) + series.outside(patches):
         about = {"patch": page.read_patch(patch), "own": [bug for bug in bugs if bug["patch"] == patch.name]}
         found[f"{patch.name[:4]}.md"] = templates.get_template("patch.md.jinja").render(context | about) + "\n"
     return found

@@ -1,6 +1,7 @@
 """The staircase: upstream's repository after each commit of the series, and which tests of the pull request pass there."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -20,10 +21,6 @@ MESSAGE = f"""{TITLE}
 They fail on {trees.RELEASE.version} where there is no CUDA. Each commit of the series lets a few
 more of them pass, in the order in which they stand. They take seconds on a
 CPU, and need pytest and nothing else that the package does not.
-
-Bug: none upstream
-Forwarded: not-yet
-Drop-When: upstream has tests of its own
 """
 
 
@@ -125,12 +122,14 @@ def turned(steps: Sequence[Step]) -> dict[str, list[str]]:
     return {now.patch: [test for test in now.tests if test in now.green - was.green] for was, now in pairwise(steps)}
 
 
-def export(folder: Path, patches: Path = PATCHES) -> str:
+def export(folder: Path, author: str, patches: Path = PATCHES, upstream: Path | None = None) -> str:
     """Write the series and the tests as commits for `git am`, and check that they apply to a fresh checkout.
 
     Args:
         folder: where the patches go
+        author: of every commit, "Name <address>"
         patches: the series
+        upstream: a checkout of upstream's repository, without which what only that has is not tried
 
     Returns:
         git's summary of what the series changes, the tests aside
@@ -138,10 +137,13 @@ def export(folder: Path, patches: Path = PATCHES) -> str:
     Raises:
         HarnessError: the tests are not as upstream's linters want them, or a patch does not apply
     """
-    with series.checkout() as repository:
-        for patch in series.whole(patches):
-            series.am(repository, patch)
-            (folder / patch.name).write_bytes(patch.read_bytes())
+    with series.checkout(upstream) as repository:
+        whole, outside = series.whole(patches), series.outside(patches)
+        for patch in [*whole, *outside]:
+            sent = re.sub(r"(?<=^From: ).+", lambda _: author, patch.read_text(encoding="utf-8"), count=1, flags=re.MULTILINE)
+            (folder / patch.name).write_text(sent, encoding="utf-8")
+            if upstream or patch not in outside:
+                series.am(repository, folder / patch.name)
         stat = series.git(repository, "diff", "--stat", "release")
         file = repository / "tests" / TESTS.name
         file.parent.mkdir()
@@ -152,13 +154,14 @@ def export(folder: Path, patches: Path = PATCHES) -> str:
             )
             if done.returncode:
                 raise HarnessError(f"{TESTS.name} is not as upstream's ruff wants it: {done.stdout.strip().splitlines()[0]}")
-        author, date = series.git(repository, "log", "-1", "--format=%an <%ae>%n%aI").splitlines()
+        date = series.git(repository, "log", "-1", "--format=%aI").strip()
         series.git(repository, "add", "tests")
         series.git(repository, "commit", "--quiet", "--author", author, "--date", date, "--message", MESSAGE)
-        number = str(len(series.whole(patches)) + 1)
+        number = str(len(whole) + len(outside) + 1)
         target = ("--output-directory", str(folder), "--start-number", number, "HEAD~1")
         series.git(repository, *series.EXPORT, *target)
         series.git(repository, "reset", "--quiet", "--hard", "release")
         for patch in sorted(folder.glob("*.patch")):
-            series.am(repository, patch)
+            if upstream or patch.name not in {left.name for left in outside}:
+                series.am(repository, patch)
     return stat

@@ -187,7 +187,7 @@ def test_another_version_is_refused(environment):
     site = _site(environment)
     info = (site / INFO[RELEASE.version]).rename(site / "liquid_audio-1.2.0.dist-info")
     (info / "METADATA").write_text((info / "METADATA").read_text().replace("Version: 1.3.0", "Version: 1.2.0"))
-    with pytest.raises(HarnessError, match=r"liquid-audio 1\.2\.0 is installed in .* do not know"):
+    with pytest.raises(HarnessError, match=r"liquid-audio 1\.2\.0 is installed in .*, only 1\.3\.0 is patched in place: "):
         apply(environment)
 
 

@@ -133,7 +133,8 @@ def test_readme_is_examined_too(tmp_path, capsys):
     (tmp_path / "README.md").unlink()
     assert run(checkout=tmp_path) == 0
     said = capsys.readouterr().out
-    assert last not in said and "- `patches/readme` was not tried: there is no README.md.\n" in said
+    assert f"- `{last}` was not tried: there is no README.md.\n" in said
+    assert "-READ.patch` was not tried: there is no examples/preprocess_jenny_tts.py.\n" in said
 
 
 def test_a_folder_without_the_package_is_an_error(tmp_path):

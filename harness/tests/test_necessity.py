@@ -13,8 +13,8 @@ from harness.verdict import Bug, Reason, Result, Run
 
 PATCHES = ("0001-Ears.patch", "0002-Eyes.patch")
 BUGS = (
-    Bug("deaf", "", PATCHES[0], ("cpu",), (Reason("TypeError", "deaf"),), ("test_a.py::test_ear[*]",)),
-    Bug("blind", "", PATCHES[1], ("cpu",), (Reason("ValueError", "dark"),), ("test_a.py::test_eye",)),
+    Bug("deaf", "wrong", "", PATCHES[0], ("cpu",), (Reason("TypeError", "deaf"),), ("test_a.py::test_ear[*]",)),
+    Bug("blind", "wrong", "", PATCHES[1], ("cpu",), (Reason("ValueError", "dark"),), ("test_a.py::test_eye",)),
 )
 EARS = [f"tests/test_a.py::test_ear[{n}]" for n in range(9)]
 EYE, NOSE = "tests/test_a.py::test_eye", "tests/test_a.py::test_nose"

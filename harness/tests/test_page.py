@@ -24,6 +24,7 @@ HOSTILE = {"type": "TypeError", "message": f"{ROOT}/deaf to {EVIL}\x1b[0m", "whe
 THREAD = "https://github.com/Liquid4All/liquid-audio/issues/26"
 BUG = Bug(
     "deaf",
+    "wrong",
     f"It hears {EVIL}",
     "0001.patch",
     ("cpu", "sim"),
@@ -188,7 +189,7 @@ def test_the_same_verdicts_give_the_same_bytes(out, patches):
 
 def test_a_verdict_that_does_not_hold_is_the_first_thing_said(out, patches):
     leave(out, patches)
-    assert "<h1>1 bug of <span>liquid-audio 1.3.0</span>, each shown, each fixed</h1>" in write(out, patches).read_text()
+    assert "<h1><span>liquid-audio 1.3.0</span> has 1 bug: each shown, each mended</h1>" in write(out, patches).read_text()
     leave(out, patches, name="sim", after="failed")
     page = write(out, patches).read_text()
     assert "<h1>The verdict does not hold on sim</h1>" in page

@@ -28,7 +28,7 @@ out, patches = test_page.out, test_page.patches
 
 def known(ids=IDS, title="It hears", **changes):
     """Describe bugs as a verdict does."""
-    bug = {"title": title, "patch": "0001.patch", "threads": BUG.threads, "shown": [NAMED], "fixed": 1}
+    bug = {"title": title, "kind": "wrong", "patch": "0001.patch", "threads": BUG.threads, "shown": [NAMED], "fixed": 1}
     return {"bugs": [{**bug, "id": id} for id in ids], "stack": None, **changes}
 
 
@@ -46,10 +46,10 @@ def test_the_numbers_are_those_of_the_verdict(out, patches):
     leave(out, patches, **known())
     leave(out, patches, name="sim", **known(IDS[:2]))
     body = texts(out, patches)["body.md"]
-    assert "Tests show 5 bugs of liquid-audio 1.3.0." in body
+    assert "liquid-audio 1.3.0 has 5 bugs, each shown by tests." in body
     assert "- cpu: 1 fail→pass, 1 pass→pass, 0 pass→fail, 0 skipped; 0 gave the same bits before and after." in body
     assert "tests that show it: 2 on cpu and 2 on sim." in body
-    assert "2 of the 5 bugs show on `sim`" in body
+    assert "2 of the 5 show on `sim`" in body
     matrix = tables(body)[0]
     assert matrix[2][:3] == [" cpu ", " 0 → 1 of 1 ", " 1 → 1 of 1 "]
     assert "Where there is no CUDA 0 of them pass on 1.3.0, and 2 after each commit in turn." in body
@@ -198,8 +198,26 @@ def test_the_tests_run_as_upstream_would_run_them(tmp_path, monkeypatch):
 
 
 def test_the_tests_become_a_commit_after_the_series(tmp_path):
-    assert "9 files changed" in stairs.export(tmp_path)
+    assert "11 files changed" in stairs.export(tmp_path, "Some Sender <sender@example.invalid>")
     *_, last = names = sorted(file.name for file in tmp_path.iterdir())
     assert last == f"{len(names):04d}-Test-processor-model-and-audio-on-any-device.patch"
+    authors = {re.search("^From: (.+)", (tmp_path / name).read_text("utf-8"), re.MULTILINE)[1] for name in names}
+    assert authors == {"Some Sender <sender@example.invalid>"}
     added = (tmp_path / last).read_text(encoding="utf-8").partition("@@\n")[2].splitlines()
     assert [line[1:] for line in added] == stairs.TESTS.read_text(encoding="utf-8").splitlines()
+
+
+def test_who_sends_the_series_is_who_git_says(monkeypatch, tmp_path):
+    (tmp_path / "config").write_text("[user]\n\tname = Some Sender\n\temail = sender@example.invalid\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "config"))
+    assert kit.sender() == "Some Sender <sender@example.invalid>"
+
+
+def test_nobody_sends_nothing(monkeypatch, tmp_path):
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "none"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setattr(kit, "ROOT", tmp_path)
+    with pytest.raises(
+        HarnessError, match=r"^git does not know who sends the series: set user\.name and user\.email, or --author"
+    ):
+        kit.sender()

@@ -14,7 +14,9 @@ TESTS = [f"tests/test_a.py::test_{name}[{k}]" for name in ("one", "two") for k i
 
 
 def _bug(id="refused", *globs):
-    return Bug(id, "it is refused", "0001.patch", ("cpu",), (Reason("TypeError", "^no"),), globs or ("test_a.py::test_one*",))
+    return Bug(
+        id, "wrong", "it is refused", "0001.patch", ("cpu",), (Reason("TypeError", "^no"),), globs or ("test_a.py::test_one*",)
+    )
 
 
 def _run(**outcomes):
@@ -103,9 +105,9 @@ def test_what_differs_from_what_is_expected_is_a_problem(changes, problem):
 @pytest.mark.parametrize(
     ("version", "state", "words"),
     [
-        ("1.2.0", "applies", "the series applies"),
-        ("1.1.0", "variant", "the series applies with patches/1.1.0/0007-"),
-        ("1.0.0", "conflicts", "6 of 10 patches do not apply, first 0001-"),
+        ("1.2.0", "variant", "the series applies without 0008-"),
+        ("1.1.0", "variant", "the series applies with patches/1.1.0/0005-"),
+        ("1.0.0", "conflicts", "4 of 8 patches do not apply, first 0001-"),
     ],
 )
 def test_the_series_applies_or_it_is_said_where_it_does_not(version, state, words):

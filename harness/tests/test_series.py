@@ -1,11 +1,12 @@
 """What upstream could not merge is refused, by name."""
 
 import shutil
+from collections import Counter
 
 import pytest
 
 from harness import PATCHES, HarnessError
-from harness.series import am, check_export, check_variants, checkout, whole
+from harness.series import am, check, check_export, check_message, check_variants, checkout, outside, whole
 from harness.trees import digest, resolve, series
 
 
@@ -19,7 +20,7 @@ def repository():
 def test_the_series_applies_with_git_am_and_exports_to_the_same_bytes(repository):
     for patch in whole(PATCHES):
         am(repository, patch)
-    check_export(repository, PATCHES)
+    check_export(repository, whole(PATCHES))
 
 
 @pytest.mark.parametrize("left_out", series(), ids=lambda patch: patch.name[:4])
@@ -37,7 +38,25 @@ def test_a_patch_that_was_edited_by_hand_is_not_what_git_exports(repository, tmp
     for patch in series(patches):
         am(repository, patch)
     with pytest.raises(HarnessError, match=f"^{first.name} is not what git exports"):
-        check_export(repository, patches)
+        check_export(repository, whole(patches))
+
+
+@pytest.mark.parametrize("line", ["Forwarded: not-yet", "Bug: none upstream", "Signed-off-by: nobody"])
+def test_a_line_that_would_have_to_be_stripped_is_refused(tmp_path, line):
+    patch = tmp_path / series()[0].name
+    patch.write_text(series()[0].read_text(encoding="utf-8").replace("\n---\n", f"\n{line}\n---\n", 1), encoding="utf-8")
+    check_message(series()[0])
+    with pytest.raises(HarnessError, match=f"^{patch.name} says '{line}'"):
+        check_message(patch)
+
+
+def test_what_a_checkout_alone_has_is_tried_there_and_nowhere_else(repository, monkeypatch, capsys):
+    monkeypatch.setattr("harness.series._lint", lambda repository: Counter())
+    last = outside(PATCHES)[-1].name
+    check()
+    assert f"{last} is not tried: it changes what no wheel has, so give `--checkout PATH`\n" in capsys.readouterr().out
+    with pytest.raises(HarnessError, match=f"^{last} does not apply with git am"):
+        check(repository)  # which was made from a wheel
 
 
 def test_a_patch_that_does_not_apply_is_named(repository):
@@ -64,7 +83,7 @@ def test_what_is_kept_for_other_releases_makes_the_same_changes(kept):
 
 
 def test_a_variant_that_makes_other_changes_is_named(kept):
-    variant = kept / "1.1.0" / "0007-Choose-the-device-automatically-by-default.patch"
+    variant = kept / "1.1.0" / "0005-Choose-the-device-automatically-by-default.patch"
     variant.write_text(
         variant.read_text().replace('+        device: torch.device | str = "auto"', '+        device: str = "auto"')
     )

@@ -13,17 +13,20 @@ from harness import HarnessError, lane, trees
 from harness.lane import CATALOGUE, NOTHING
 from harness.report import Lane, markdown, update_readme
 from harness.trees import series
-from harness.verdict import Bug, Catalogue, Reason, Result, Run, judge, read_catalogue, read_run
+from harness.verdict import Bug, Catalogue, Reason, Result, Run, by_kind, judge, read_catalogue, read_run
 
 BUG = Bug(
     "hard-of-hearing",
+    "wrong",
     "It hears nothing",
     "0001.patch",
     ("cpu",),
     (Reason("TypeError", "^deaf$"),),
     ("test_a.py::test_ear[*]",),
 )
-SIGHT = Bug("blind", "It sees nothing", "0002.patch", ("cpu",), (Reason("ValueError", "dark"),), ("test_a.py::test_eye",))
+SIGHT = Bug(
+    "blind", "lacks", "It sees nothing", "0002.patch", ("cpu",), (Reason("ValueError", "dark"),), ("test_a.py::test_eye",)
+)
 CATALOGUED = Catalogue((BUG, SIGHT), skips=("no second ear here",))
 
 PASS, DEAF, DARK = Result("passed"), Result("failed", "TypeError", "deaf"), Result("failed", "ValueError", "it is dark")
@@ -244,9 +247,38 @@ def test_a_log_that_is_not_there_is_an_empty_run(tmp_path):
     assert read_run(tmp_path / "none", tmp_path / "none") == Run({}, frozenset(), finished=False)
 
 
+ENTRY = """\
+[[bug]]
+id = "a"
+kind = "wrong"
+title = "t"
+patch = "p"
+lanes = ["cpu"]
+reasons = [{ type = "E", message = "" }]
+tests = ["t"]
+"""
+
+
+def test_an_entry_is_of_a_kind_that_is_known(tmp_path):
+    (tmp_path / "bugs.toml").write_text(ENTRY.replace("wrong", "odd"))
+    with pytest.raises(HarnessError, match=r"^bugs\.toml: a is of kind 'odd', expected one of wrong, refuses, lacks$"):
+        read_catalogue(tmp_path / "bugs.toml")
+
+
+def test_kinds_are_counted_apart():
+    assert by_kind(["wrong", "lacks", "wrong"]) == "2 bugs, 1 gap"
+
+
+def test_a_bug_does_not_show_on_every_stack():
+    elsewhere = Catalogue((replace(BUG, not_on=("floor",)), SIGHT))
+    passes = {**UPSTREAM, EARS[0]: PASS, EARS[1]: PASS}
+    assert judge(run(passes), run(PATCHED), elsewhere, "cpu", "floor").holds
+    assert not judge(run(passes), run(PATCHED), elsewhere, "cpu", "pinned").holds
+    assert not judge(run(UPSTREAM), run(PATCHED), elsewhere, "cpu", "floor").holds
+
+
 def test_an_id_that_stands_twice_is_refused(tmp_path):
-    entry = '[[bug]]\nid = "a"\ntitle = "t"\npatch = "p"\nlanes = ["cpu"]\nreasons = [{ type = "E", message = "" }]\ntests = ["t"]\n'
-    (tmp_path / "bugs.toml").write_text(entry * 2)
+    (tmp_path / "bugs.toml").write_text(ENTRY * 2)
     with pytest.raises(HarnessError, match="has the id a twice"):
         read_catalogue(tmp_path / "bugs.toml")
 
@@ -264,7 +296,7 @@ def laned(before, after, name="cpu", not_run=NOTHING):
 def test_markdown_says_whether_it_holds_and_shows_one_exception_a_bug():
     text = markdown([laned(UPSTREAM, PATCHED, not_run={"tpu": "there is none"})])
     assert text.startswith("- **The verdict holds** on `cpu`: 3 fail→pass, 1 pass→pass.\n")
-    row = "| [hard-of-hearing](tests/bugs.toml): It hears nothing | `TypeError: deaf` | 2 ✗ → ✓ | [0001](patches/0001.patch) |"
+    row = "| [hard-of-hearing](tests/bugs.toml): It hears nothing | does wrong | `TypeError: deaf` | 2 ✗ → ✓ | [0001](patches/0001.patch) |"
     assert row in text.splitlines()
     assert text.endswith("\nNot run: tpu (there is none).\n")
 

@@ -74,11 +74,6 @@ def list_of_floats(chat: ChatState, path: str) -> None:
     chat.add_audio(samples, RATE)
 
 
-def list_of_lists(chat: ChatState, path: str) -> None:
-    samples: list[list[float]] = [[0.25] * RATE, [0.5] * RATE]
-    chat.add_audio(samples, RATE)
-
-
 def tuple_of_floats(chat: ChatState, path: str) -> None:
     samples: tuple[float, ...] = (0.25,) * RATE
     chat.add_audio(samples, RATE)

@@ -25,6 +25,8 @@ def misuse(chat: ChatState, example: dict[str, Any], samples: npt.NDArray[np.flo
     chat.add_audio(None, 16_000)  # none
     chat.add_audio(["speech.wav"], 16_000)  # list-of-str
     chat.add_audio(integers, 16_000)  # list-of-int
+    chat.add_audio([samples, samples], 16_000)  # list-of-arrays
+    chat.add_audio([[0.0, 0.5], [0.5, 0.0]], 16_000)  # list-of-lists
     chat.add_audio(counts, 16_000)  # int64
     chat.add_audio((16_000, samples), 16_000)  # gradio-tuple-whole
     chat.add_audio(samples, "16000")  # rate-str

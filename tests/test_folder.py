@@ -1,0 +1,66 @@
+"""A checkpoint is found as other libraries find one: a folder is a folder, in any type, and other names are the hub's."""
+
+from pathlib import Path
+
+import pytest
+
+NAME = "LiquidAI/LFM2.5-Audio-1.5B"
+
+pytestmark = pytest.mark.host
+each_class = pytest.mark.parametrize("name", ["LFM2AudioProcessor", "LFM2AudioModel"])
+
+
+@each_class
+def test_a_local_folder_is_taken_as_str(liquid_audio, checkpoint, name):
+    getattr(liquid_audio, name).from_pretrained(str(checkpoint), device="cpu")
+
+
+@each_class
+def test_a_relative_folder_is_taken_as_str(liquid_audio, checkpoint, name, monkeypatch):
+    monkeypatch.chdir(checkpoint.parent)
+    getattr(liquid_audio, name).from_pretrained(checkpoint.name, device="cpu")
+
+
+@pytest.fixture
+def utils(liquid_audio):
+    """Where the folder of a model is found."""
+    from liquid_audio import utils
+
+    return utils
+
+
+@pytest.fixture
+def asked(utils, checkpoint, tmp_path, monkeypatch):
+    """What the hub is asked for, which has the checkpoint under every name; no name is known from an earlier test."""
+    asked = []
+
+    def download(name, *, revision=None):
+        asked.append((name, revision))
+        return str(checkpoint)
+
+    monkeypatch.setattr(utils, "snapshot_download", download)
+    monkeypatch.chdir(tmp_path)
+    utils.get_model_dir.cache_clear()
+    yield asked
+    utils.get_model_dir.cache_clear()
+
+
+@pytest.mark.parametrize("file", ["", "README.md"], ids=["no-folder", "another-folder"])
+def test_a_name_of_the_hub_is_downloaded(utils, checkpoint, asked, file):
+    if file:
+        Path(NAME).mkdir(parents=True)
+        Path(NAME, file).touch()
+    assert utils.get_model_dir(NAME) == checkpoint
+    assert asked == [(NAME, None)]
+
+
+def test_a_revision_is_downloaded_even_where_a_folder_has_the_name(utils, checkpoint, asked):
+    Path(NAME).mkdir(parents=True)
+    Path(NAME, "config.json").touch()
+    assert utils.get_model_dir(NAME, revision="main") == checkpoint
+    assert asked == [(NAME, "main")]
+
+
+def test_a_revision_of_a_path_is_refused(utils, checkpoint):
+    with pytest.raises(RuntimeError, match=r"^cannot use `revision` kwarg when given a path$"):
+        utils.get_model_dir(checkpoint, revision="main")
