@@ -32,11 +32,12 @@ def load(liquid_audio, checkpoint):
 
 @pytest.fixture
 def reports(monkeypatch):
-    """Let torch report a device."""
+    """Let torch report a device, and another one beside CUDA, as where a backend of its own is registered."""
 
     def reports(name):
+        accelerator = BROKEN if name == "cuda" else name
         monkeypatch.setattr(torch.cuda, "is_available", lambda: name == "cuda")
-        monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available=False: torch.device(name))
+        monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available=False: torch.device(accelerator))
 
     return reports
 
@@ -66,16 +67,19 @@ def test_the_readme_recipe_transcribes_without_naming_a_device(load):
 
 
 @each_class
-def test_an_accelerator_that_does_not_compute_is_passed_over_with_a_warning(load, part, reports):
+@pytest.mark.parametrize("broken", [BROKEN, "meta"])  # torch's meta device allocates, and gives no values
+def test_an_accelerator_that_does_not_compute_is_passed_over_with_a_warning(load, part, reports, broken):
     # As mps on hosted macOS runners, which is reported as available and fails with every allocation.
-    reports(BROKEN)
+    reports(broken)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         loaded = load(part)
     assert device_of(loaded).type == "cpu"
     said = [warning for warning in caught if "does not compute" in str(warning.message)]
     assert [(warning.category, warning.filename) for warning in said] == [(UserWarning, __file__)]
-    assert re.fullmatch(rf"{BROKEN} is reported but does not compute \(Could not run .+\), using cpu", str(said[0].message))
+    assert re.fullmatch(
+        rf"{broken} is reported but does not compute \((Could not|Cannot) .+\), using cpu", str(said[0].message)
+    )
 
 
 @each_class

@@ -4,6 +4,8 @@ Where the CPU is under test, torch's meta device is the second one: it holds sha
 address it. That is enough to see that parts are built and moved.
 """
 
+import inspect
+
 import pytest
 import torch
 
@@ -33,6 +35,12 @@ def test_decode_gives_a_waveform_on_the_processors_device(processor, device, rec
     assert wave.device.type == device.type
     assert wave.isfinite().all()
     assert wave.abs().max() > 0
+
+
+@pytest.mark.host
+def test_decode_says_where_codes_and_waveform_are(liquid_audio):
+    said = inspect.getdoc(liquid_audio.LFM2AudioProcessor.decode)
+    assert [words for words in ("tensor on any device", "tensor on the processor's device") if words not in said] == []
 
 
 @pytest.mark.accelerator

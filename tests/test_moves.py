@@ -38,15 +38,19 @@ def append(chat):
     chat.append(text=TOKENS, audio_out=torch.zeros((8, 1), dtype=torch.long), modality_flag=flags)
 
 
+# What each adds to text, audio_out and modality_flag.
+ADDED = {add_text: (3, 0, 3), append: (2, 1, 3)}
+
+
 @pytest.mark.core
-@pytest.mark.parametrize("add", [add_text, append], ids=lambda add: add.__name__)
+@pytest.mark.parametrize("add", ADDED, ids=lambda add: add.__name__)
 def test_what_is_added_joins_the_chat(liquid_audio, fresh, elsewhere, add):
     chat = liquid_audio.ChatState(fresh)
-    before = {name: tensor.shape for name, tensor in chat.items()}
     fresh.to(elsewhere)
     add(chat)
     assert {tensor.device.type for tensor in chat.values()} == {"cpu"}
-    assert {name: tensor.shape for name, tensor in chat.items()} != before
+    lengths = [chat[name].shape[1] for name in ("text", "audio_out", "modality_flag")]
+    assert lengths == [1 + ADDED[add][0], ADDED[add][1], 1 + ADDED[add][2]]
 
 
 @pytest.fixture(scope="session")
