@@ -108,6 +108,16 @@ def test_a_device_that_is_full_is_the_callers_to_handle(liquid_audio, load, monk
     assert tried == ["cuda"]
 
 
+def test_a_subclass_is_told_cuda_as_a_word(liquid_audio, checkpoint, reports):
+    class Wordy(liquid_audio.LFM2AudioProcessor):
+        def to(self, device=None, dtype=None):
+            self.moved_to = device.partition(":")[0]
+            return self
+
+    reports("cuda")
+    assert Wordy.from_pretrained(checkpoint).moved_to == "cuda"
+
+
 @each_class
 @pytest.mark.parametrize("form", FORMS)
 def test_an_explicit_device_is_used_without_a_warning(load, part, device, form):

@@ -45,7 +45,7 @@ def asked(utils, checkpoint, tmp_path, monkeypatch):
     utils.get_model_dir.cache_clear()
 
 
-@pytest.mark.parametrize("file", ["", "README.md"], ids=["no-folder", "another-folder"])
+@pytest.mark.parametrize("file", ["", "README.md", "config.json"], ids=["no-folder", "another-folder", "part-of-a-checkpoint"])
 def test_a_name_of_the_hub_is_downloaded(utils, checkpoint, asked, file):
     if file:
         Path(NAME).mkdir(parents=True)
@@ -56,9 +56,25 @@ def test_a_name_of_the_hub_is_downloaded(utils, checkpoint, asked, file):
 
 def test_a_revision_is_downloaded_even_where_a_folder_has_the_name(utils, checkpoint, asked):
     Path(NAME).mkdir(parents=True)
-    Path(NAME, "config.json").touch()
+    for file in ("config.json", "model.safetensors"):
+        Path(NAME, file).touch()
     assert utils.get_model_dir(NAME, revision="main") == checkpoint
     assert asked == [(NAME, "main")]
+
+
+def test_a_name_of_the_hub_is_downloaded_where_the_working_folder_may_not_be_read(utils, checkpoint, asked, monkeypatch):
+    def forbidden(self):
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "is_file", forbidden)  # as Path.is_file does there
+    assert utils.get_model_dir(NAME) == checkpoint
+
+
+def test_a_folder_that_was_found_is_found_from_another_one(utils, checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(checkpoint.parent)
+    found = utils.get_model_dir(checkpoint.name)
+    monkeypatch.chdir(tmp_path)
+    assert (found / "config.json").is_file()
 
 
 def test_a_revision_of_a_path_is_refused(utils, checkpoint):

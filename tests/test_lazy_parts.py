@@ -40,7 +40,7 @@ def test_decode_gives_a_waveform_on_the_processors_device(processor, device, rec
 @pytest.mark.host
 def test_decode_says_where_codes_and_waveform_are(liquid_audio):
     said = inspect.getdoc(liquid_audio.LFM2AudioProcessor.decode)
-    assert [words for words in ("tensor on any device", "tensor on the processor's device") if words not in said] == []
+    assert [words for words in ("tensor on any device", "tensor on the device of") if words not in said] == []
 
 
 @pytest.mark.accelerator
@@ -83,6 +83,14 @@ def test_the_audio_detokenizer_moves_codes_to_its_device(fresh, elsewhere):
         fresh.decode(CODES)
 
 
+@no_values
+def test_mimi_moves_codes_to_its_device(fresh, elsewhere):
+    mimi, arrived = fresh.mimi.to(elsewhere), []
+    mimi.quantizer.decode = lambda codes: arrived.append(codes.device.type)
+    mimi.decode_latent(CODES)
+    assert arrived == [elsewhere.type]
+
+
 def test_a_loaded_audio_detokenizer_follows_its_processor(fresh, elsewhere):
     assert devices_of(fresh.audio_detokenizer) == {"cpu"}
     fresh.to(elsewhere)
@@ -99,10 +107,11 @@ def test_mimi_decodes_on_the_processors_device(processor, device, record_propert
 
 
 @pytest.mark.accelerator
-def test_mimi_gives_the_waveform_of_the_cpu_after_a_move(fresh, device):
+@pytest.mark.parametrize("codes_on", ["cpu", "device"])
+def test_mimi_gives_the_waveform_of_the_cpu_after_a_move(fresh, device, codes_on):
     with torch.no_grad():
         expected = fresh.mimi.decode(CODES)
-        wave = fresh.to(device).mimi.decode(CODES.to(device))
+        wave = fresh.to(device).mimi.decode(CODES.to(device if codes_on == "device" else "cpu"))
     assert wave.device.type == device.type
     torch.testing.assert_close(wave.cpu(), expected, rtol=1e-3, atol=1e-4)
 
@@ -116,6 +125,14 @@ def test_a_loaded_mimi_follows_its_processor(fresh, elsewhere):
     assert devices_of(fresh.mimi) == {"cpu"}
     fresh.to(elsewhere)
     assert devices_of(fresh.mimi) == {elsewhere.type}
+
+
+def test_a_processor_that_never_had_lazy_parts_moves(liquid_audio, fresh, elsewhere):
+    class Bare(liquid_audio.LFM2AudioProcessor):
+        def __init__(self, audio_processor):
+            self.audio_processor = audio_processor
+
+    assert Bare(fresh.audio).to(elsewhere).device.type == elsewhere.type
 
 
 def test_a_change_of_dtype_leaves_device_and_lazy_parts_alone(fresh):
