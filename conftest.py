@@ -104,6 +104,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Record the type and message of an exception where the verdict finds them."""
     if call.excinfo is not None:
         last = call.excinfo.traceback[-1]
+        package = item.config.stash[TREE].path / trees.PACKAGE
+        inside = [entry for entry in call.excinfo.traceback if Path(entry.path).is_relative_to(package)]
         item.user_properties.append(
             (
                 "exception",
@@ -111,6 +113,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
                     "type": call.excinfo.type.__name__,
                     "message": str(call.excinfo.value),
                     "where": f"{Path(last.path).name}:{last.lineno + 1}",
+                    # The innermost function of the package, none where the test itself judges.
+                    "place": f"{Path(inside[-1].path).relative_to(package).as_posix()}:{inside[-1].name}" if inside else "",
                 },
             )
         )

@@ -13,8 +13,10 @@ import nox
 if sys.version_info < (3, 12):  # noqa: UP036, nox may run under any Python
     sys.exit(f"liquid-audio needs Python 3.12 or later, this is {sys.version.split()[0]}: run `python3.12 -m nox`")
 
-# Containers set this, and then each process compiles torch and transformers anew.
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# What a shell says to Python and pytest is not said to the sessions: PYTHONSAFEPATH hides this folder, PYTHONOPTIMIZE takes
+# asserts away, and with PYTHONDONTWRITEBYTECODE, which containers set, each process compiles torch anew.
+for name in [name for name in os.environ if name.startswith(("PYTHON", "PYTEST_")) and name != "PYTHONUNBUFFERED"]:
+    del os.environ[name]
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "none"
@@ -30,6 +32,7 @@ STACKS = {
     "lint": ("lint",),
     "browser": ("browser",),
     "apply": ("apply",),
+    "mutants": ("mutants",),
 }
 
 
@@ -144,6 +147,20 @@ def benchmark(session: nox.Session) -> None:
 def necessity(session: nox.Session) -> None:
     """Take the series apart: which test fails without each piece of it, and what the suite says after each patch."""
     session.run(stack(session), "-m", "harness", "necessity", *session.posargs)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Get each line that the series changes wrong, in several hundred ways: a test notices, or it changes nothing."""
+    python = stack(session)
+    folders = [
+        Path(str(session.run(python, "-m", "harness", "tree", name, silent=True)).strip()) for name in ("upstream", "patched")
+    ]
+    proposed = Path("out") / "mutants-proposed.json"
+    proposed.parent.mkdir(exist_ok=True)
+    arguments = [str(folder / "liquid_audio") for folder in folders]
+    proposed.write_text(str(session.run(stack(session, "mutants"), "-m", "harness.mutate", *arguments, silent=True)))
+    session.run(python, "-m", "harness", "mutants", str(proposed))
 
 
 @nox.session

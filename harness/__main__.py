@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import io
 import json
 import sys
 from pathlib import Path
@@ -25,12 +26,17 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     verdict = commands.add_parser("verdict", help="run the suite on both trees and compare")
     verdict.add_argument("--device", help="the lane (default: cpu, and sim where there is a compiler)")
-    verdict.add_argument("--checkpoint", help="folder of a real checkpoint (default: the tiny one)")
+    verdict.add_argument(
+        "--checkpoint", type=Path, help="folder of a real checkpoint, a lane of its own (default: the tiny one)"
+    )
     verdict.add_argument("--stack", help="name the stack that this environment is, and write out/<device>-<stack>/")
     tree = commands.add_parser("tree", help="build a tree and print its folder, for PYTHONPATH")
     tree.add_argument("name", help="upstream or patched")
     series = commands.add_parser("series", help="check that the patches apply, re-export to the same bytes, and lint clean")
     series.add_argument("--checkout", type=Path, help="try them on a checkout of upstream's repository")
+    commands.add_parser(
+        "census", help="write tests/census.txt anew, from the last verdicts, to see in a diff what came or went"
+    )
     commands.add_parser("readme", help="put the last verdict of cpu and sim into README.md, and its picture into .github/")
     commands.add_parser("page", help="draw the verdicts of out/ as out/report.html and out/matrix.svg")
     kit = commands.add_parser(
@@ -53,6 +59,8 @@ def main() -> int:
     source.add_argument("--checkout", type=Path, help="a folder that holds src/liquid_audio/ or liquid_audio/")
     source.add_argument("--version", help="a published version")
     commands.add_parser("necessity", help="show that every piece of the series is needed, and what each patch changes")
+    mutants = commands.add_parser("mutants", help="get each changed line wrong, and see which test notices")
+    mutants.add_argument("proposed", type=Path, help="what `python -m harness.mutate` printed")
     commands.add_parser("rivals", help="run the suite on the other fixes in circulation, and check why it rejects each")
     repeat = commands.add_parser("repeat", help="give a verdict again and again, and check that it stays the same")
     repeat.add_argument("--times", type=int, default=10, help="how often (default: 10)")
@@ -69,6 +77,9 @@ def main() -> int:
     apply.add_argument("environment", type=Path, help="the folder of a virtual environment, or a Python")
     apply.add_argument("--undo", action="store_true", help="go back to the published package")
     options = parser.parse_args()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal may know ASCII alone
 
     try:
         match options.command:
@@ -76,9 +87,9 @@ def main() -> int:
                 from harness.lane import run_every_lane, run_lane
                 from harness.page import write as write_page
 
-                extra = ["--checkpoint", options.checkpoint] if options.checkpoint else []
-                if options.device:
-                    holds = run_lane(options.device, *extra, stack=options.stack).verdict.holds
+                extra = ["--checkpoint", str(options.checkpoint.expanduser().absolute())] if options.checkpoint else []
+                if options.device or extra:
+                    holds = run_lane(options.device or "cpu", *extra, stack=options.stack).verdict.holds
                 else:
                     holds = run_every_lane(*extra, stack=options.stack)
                 print(f"wrote {write_page().relative_to(ROOT)}")
@@ -93,10 +104,15 @@ def main() -> int:
 
                 check(options.checkout)
                 return 0
-            case "readme":
-                from harness.report import update_readme
+            case "census":
+                from harness.census import take
 
-                update_readme(ROOT / "README.md", OUT, ROOT / ".github" / "matrix.svg")
+                print(f"wrote {take().relative_to(ROOT)}: look at its diff, and run `nox` again")
+                return 0
+            case "readme":
+                from harness.readme import update
+
+                update()
                 return 0
             case "page":
                 from harness.page import write as write_page
@@ -137,6 +153,10 @@ def main() -> int:
                 from harness.necessity import run as need
 
                 return 0 if need() else 1
+            case "mutants":
+                from harness.mutants import run as hunt
+
+                return 0 if hunt(options.proposed) else 1
             case "rivals":
                 from harness.rivals import run as try_rivals
 
@@ -169,6 +189,8 @@ def main() -> int:
                 return 0
     except HarnessError as error:
         print(f"error: {error}", file=sys.stderr)
+    except OSError as error:  # a disk that is full, a folder that cannot be written, a program that is not there
+        print(f"error: {error.strerror or error}: {error.filename or 'out/ or .cache/'}", file=sys.stderr)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
     return 2

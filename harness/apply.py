@@ -6,15 +6,19 @@ which Ctrl-C cannot interrupt; what even so stops among them is finished, or und
 """
 
 import csv
+import hashlib
 import json
 import shutil
 import signal
 import subprocess
+import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from harness import CACHE, HarnessError, trees
 from harness.wheel import build
@@ -66,6 +70,23 @@ def apply(environment: Path, *, undo: bool = False) -> str:
     Raises:
         HarnessError: liquid-audio is not installed there, or is not a package that this knows, or cannot be replaced
     """
+    _, site = _find(environment)
+    try:
+        with FileLock(lock(site), timeout=0):
+            return _apply(environment, undo)
+    except Timeout:
+        raise HarnessError(f"another run changes liquid-audio in {site}: wait for it") from None
+    except OSError as error:
+        raise HarnessError(f"cannot replace liquid-audio in {site}: {error}; once that is put right, run it again") from None
+
+
+def lock(site: Path) -> Path:
+    """Say which file is held by whoever changes what is installed there: none that an installer would find."""
+    return Path(tempfile.gettempdir()) / f"liquid-audio-{hashlib.sha256(str(site.resolve()).encode()).hexdigest()[:16]}.lock"
+
+
+def _apply(environment: Path, undo: bool) -> str:
+    """Look at what is installed, which nobody else changes now, and replace it."""
     version, site = _find(environment)
     published, patched = _read(trees.fetch(trees.RELEASE, CACHE)), _read(build())
     target = published if undo else patched
@@ -79,13 +100,10 @@ def apply(environment: Path, *, undo: bool = False) -> str:
         file = min(f for f in installed.keys() | expected.keys() if installed.get(f) != expected.get(f))
         raise HarnessError(f"{site / file} is not as in liquid-audio {version}, somebody's edits are kept: {AGAIN}")
     done = f"{'as published' if undo else 'patched'}: liquid-audio {target.version} in {site}"
-    try:
-        shutil.rmtree(site / STAGING, ignore_errors=True)  # what an earlier run left, which is all made anew
-        if installed == target.package and [info.name for info in _infos(site)] == [target.info_name]:
-            return f"already {done}"
-        _replace(site, target, {*published.info, *patched.info, "direct_url.json"})
-    except OSError as error:
-        raise HarnessError(f"cannot replace liquid-audio in {site}: {error}; once that is put right, run it again") from None
+    shutil.rmtree(site / STAGING, ignore_errors=True)  # what an earlier run left, which is all made anew
+    if installed == target.package and [info.name for info in _infos(site)] == [target.info_name]:
+        return f"already {done}"
+    _replace(site, target, {*published.info, *patched.info, "direct_url.json"})
     return done
 
 

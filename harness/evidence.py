@@ -1,10 +1,9 @@
 """Evidence from hosts that CI does not reach: what a lane found there, as a small JSON to commit.
 
 A lane that does not run shows it with its date and host; it never counts as a pass of this run, and it is stale as soon
-as the series differs from the one that it was made from. Standard library alone, for `harness.gate`.
+as anything differs that its verdict hangs on. Standard library alone, for `harness.gate`.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from harness import PATCHES, ROOT, HarnessError
+from harness import PATCHES, ROOT, HarnessError, world
 
 FOLDER = ROOT / "fixtures" / "evidence"
 
@@ -30,16 +29,13 @@ FIELDS: dict[str, type] = {
     "trees": dict,
     "series": list,
     "series sha256": str,
+    "digest": str,
     "seconds": dict,
 }
 
 
-def series_sha256(patches: Path = PATCHES) -> str:
-    """Hash the patches and their names."""
-    total = hashlib.sha256()
-    for patch in sorted(patches.glob("*.patch")):
-        total.update(f"{patch.name}\0{hashlib.sha256(patch.read_bytes()).hexdigest()}\n".encode())
-    return total.hexdigest()
+# What a record may have as well.
+OPTIONAL = ("stack", "lock sha256")
 
 
 def read_record(file: Path) -> dict[str, Any]:
@@ -70,6 +66,22 @@ def _lacks(record: Any) -> Iterator[str]:
         if not isinstance(record["host"].get(name), str):
             yield f"{name!r} of its host is missing or no str"
     date.fromisoformat(record["date"])
+    # What holds was counted, and says nothing against itself.
+    if record["holds"] and not record["counts"].get("fail→pass"):
+        yield "it holds and counts no test that fails as published and passes patched"
+    if record["holds"] and record.get("problems"):
+        yield "it holds and names problems"
+    if record["holds"] and set(record["counts"]) - {"fail→pass", "pass→pass"}:
+        yield "it holds and counts tests that do not pass patched"
+    if record["holds"] and any(
+        not shown or _number(shown) != bug["fixed"] for bug in record["bugs"] for shown in [bug["shown"]]
+    ):
+        yield "it holds and has a bug that is not shown or not fixed"
+
+
+def _number(shown: Any) -> int:
+    """Count tests, which a verdict lists and evidence counts."""
+    return shown if isinstance(shown, int) else len(shown)
 
 
 def write(verdict: Path, folder: Path = FOLDER) -> Path:
@@ -82,7 +94,7 @@ def write(verdict: Path, folder: Path = FOLDER) -> Path:
     Returns:
         the file
     """
-    record = {name: value for name, value in read_record(verdict).items() if name in FIELDS}
+    record = {name: value for name, value in read_record(verdict).items() if name in (*FIELDS, *OPTIONAL)}
     record["bugs"] = [{"id": bug["id"], "shown": len(bug["shown"]), "fixed": bug["fixed"]} for bug in record["bugs"]]
     host = record["host"]
     words = re.findall("[a-z0-9]+", f"{record['lane']} {host['system']} {host['machine']} {host['device']}".lower())
@@ -98,16 +110,15 @@ def cite(not_run: Mapping[str, str], folder: Path = FOLDER, patches: Path = PATC
     Raises:
         HarnessError: a file of the folder is no record of a verdict
     """
-    now = series_sha256(patches)
     records = sorted((read_record(file) for file in folder.glob("*.json")), key=lambda record: str(record["date"]))
     return {
-        lane: "; ".join([reason, *(_sentence(record, now) for record in records if record["lane"] == lane)])
+        lane: "; ".join([reason, *(_sentence(record, patches) for record in records if record["lane"] == lane)])
         for lane, reason in not_run.items()
     }
 
 
-def _sentence(record: Mapping[str, Any], now: str) -> str:
+def _sentence(record: Mapping[str, Any], patches: Path) -> str:
     host = record["host"]
-    kind = "committed evidence" if record["series sha256"] == now else "stale evidence, for another series of patches"
+    kind = f"committed evidence, {world.STALE}" if world.is_stale(record, patches) else "committed evidence"
     held = "held" if record["holds"] else "did not hold"
     return f"{kind}: {held} on {record['date']} on {host['device']}, {host['system']} {host['machine']}"

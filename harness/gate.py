@@ -1,10 +1,13 @@
 """Say whether every lane of a CI run reported a verdict that holds. Standard library alone: it runs without a stack."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from harness import PATCHES, HarnessError
-from harness.evidence import read_record, series_sha256
+from harness.evidence import read_record
+from harness.world import STALE, is_stale
 
 
 def check(
@@ -27,30 +30,53 @@ def check(
         sentences, none if the gate opens
     """
     problems = [f"the job {name} ended as {result}" for name, result in (jobs or {}).items() if result != "success"]
-    series = series_sha256(patches)
     print("| lane | verdict |\n|---|---|")
     for lane in required:
-        good, words = _report(folder / lane / "verdict.json", series)
+        good, words = _report(folder, lane, patches)
         print(f"| {lane} | {'✓' if good else '✗'} {words} |")
         if not good:
             problems.append(f"{lane}: {words}")
     for lane in optional:
-        print(f"| {lane}, not required | {_report(folder / lane / 'verdict.json', series)[1]} |")
+        print(f"| {lane}, not required | {_report(folder, lane, patches)[1]} |")
     # A lane that the list forgot would never be missed.
     found = {file.parent.relative_to(folder).as_posix() for file in folder.glob("*/*/verdict.json")}
     problems += [f"{lane}: reported, and not on the gate's list" for lane in sorted(found - {*required, *optional})]
     return problems
 
 
-def _report(file: Path, series: str) -> tuple[bool, str]:
-    """Say whether one report is there, about this series, and good; and in words."""
+def _report(folder: Path, lane: str, patches: Path) -> tuple[bool, str]:
+    """Say whether one report is there, where it belongs, made from these files, and good; and in words."""
+    file = folder / lane / "verdict.json"
     if not file.is_file():
         return False, "did not report"
     try:
         record = read_record(file)
     except HarnessError as error:
         return False, str(error)
-    if record["series sha256"] != series:
-        return False, "is about another series of patches"
+    if is_stale(record, patches):
+        return False, STALE
+    if wrong := next(_misplaced(lane, record), ""):
+        return False, f"is the record of another lane: {wrong}"
     counts = ", ".join(f"{n} {kind}" for kind, n in sorted(record["counts"].items()))
     return record["holds"], f"{'holds' if record['holds'] else 'does not hold'}: {counts or 'no test'}"
+
+
+def _misplaced(lane: str, record: Mapping[str, Any]) -> Iterator[str]:
+    """Compare a record with the folder that it lies in, `<session>-<runner>-py<version>/<device>[-<stack>]`."""
+    artifact, _, name = lane.partition("/")
+    stack = record.get("stack")
+    own = record["lane"] if stack in (None, "pinned", record["lane"]) else f"{record['lane']}-{stack}"
+    if name != own:
+        yield f"it is of {own}"
+    match = re.fullmatch(r"(?P<session>[^-]+)-(?P<runner>.+)-py(?P<python>[\d.]+)", artifact)
+    if match and not str(record["host"].get("python", "")).startswith(f"{match['python']}."):
+        yield f"it ran on Python {record['host'].get('python')}"
+    systems = {"macos": "Darwin", "ubuntu": "Linux"}
+    if match and record["host"]["system"] != systems.get(
+        system := match["runner"].partition("-")[0], record["host"]["system"]
+    ):
+        yield f"it ran on {record['host']['system']}, not {system}"
+    if match and ("arm" in match["runner"] or "macos" in match["runner"]) != (
+        record["host"]["machine"] in ("aarch64", "arm64")
+    ):
+        yield f"it ran on {record['host']['machine']}"

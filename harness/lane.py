@@ -1,7 +1,6 @@
 """Run a lane: the suite on both trees, the verdict, and what it leaves in `out/<lane>/`."""
 
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -12,11 +11,10 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from harness import OUT, ROOT, HarnessError, devices, evidence, trees
+from harness import OUT, ROOT, HarnessError, census, devices, evidence, real, trees, world
 from harness.report import Lane, example, markdown, show, summarise
-from harness.verdict import Run, judge, read_catalogue, read_run
+from harness.verdict import CATALOGUE, Run, judge, read_catalogue, read_run
 
-CATALOGUE = ROOT / "tests" / "bugs.toml"
 DEFAULT = ("cpu", "sim")
 STACKS = ROOT / "harness" / "stacks"
 NOTHING: Mapping[str, str] = {}
@@ -47,12 +45,8 @@ def run_suite(
     for stale in (log, collected):
         stale.unlink(missing_ok=True)
     # The lane says which device computes, so those of the CPU hide GPUs: they would change what "auto" finds.
-    env = {
-        **os.environ,
-        "HF_HUB_OFFLINE": "1",
-        **({"CUDA_VISIBLE_DEVICES": ""} if lane in (*DEFAULT, "xla") else {}),
-    }
-    command = [python, "-m", "pytest", *tests, "--tree", tree, "--device", lane, "--numprocesses", "logical"]
+    env = world.environment(**({"CUDA_VISIBLE_DEVICES": ""} if lane in (*DEFAULT, "xla") else {}))
+    command = [python, "-m", "pytest", *world.SETTINGS, *tests, "--tree", tree, "--device", lane, "--numprocesses", "logical"]
     command += ["--quiet", "--tb=no", "--no-summary", "--report-log", str(log), "--collected", str(collected)]
     command += [*SELECTED.get(lane, ()), *options]
     start = time.monotonic()
@@ -101,13 +95,17 @@ def run_lane(lane: str, *options: str, stack: str | None = None, absent: Mapping
     """
     if stack:
         require_stack(stack)
+    checkpoint = Path(options[options.index("--checkpoint") + 1]) if "--checkpoint" in options else None
+    if checkpoint:
+        real.require(checkpoint)
     devices.refuse(lane, devices.lacks(lane))
     upstream, patched = trees.resolve("upstream"), trees.resolve("patched")
     if upstream.digest == patched.digest:
         raise HarnessError("upstream and patched are the same tree: the series changes nothing")
     catalogue = read_catalogue(CATALOGUE)
     not_run = _not_run(lane, options, absent)
-    name = _named(lane, stack)
+    # Another checkpoint is another lane, never over that of the tiny one.
+    name = _named(f"real-{lane}" if checkpoint else lane, stack)
     folder = OUT / name
     runs, seconds = {}, {}
     for tree in (upstream, patched):
@@ -115,6 +113,12 @@ def run_lane(lane: str, *options: str, stack: str | None = None, absent: Mapping
         runs[tree.name], seconds[tree.name] = run_suite(tree.name, lane, folder, *options)
 
     verdict = replace(judge(runs["upstream"], runs["patched"], catalogue, lane, stack), lane=name)
+    if checkpoint and (other := real.heard(runs["patched"], lane)):
+        # Each test of words would say the same.
+        verdict = replace(verdict, problems=(real.show(other),))
+    elif verdict.counts and not checkpoint:
+        counted = census.count(runs["upstream"], runs["patched"], catalogue, lane)
+        verdict = replace(verdict, problems=(*verdict.problems, *census.differences(counted, name, lane)))
     record = {
         "holds": verdict.holds,
         "lane": lane,
@@ -130,7 +134,9 @@ def run_lane(lane: str, *options: str, stack: str | None = None, absent: Mapping
         "release": {"version": trees.RELEASE.version, "sha256": trees.RELEASE.sha256},
         "trees": {"upstream": upstream.digest, "patched": patched.digest},
         "series": [patch.name for patch in trees.series()],
-        "series sha256": evidence.series_sha256(),
+        "series sha256": world.series_sha256(),
+        "lock sha256": world.lock_sha256(stack),
+        "digest": world.digest(stack),
         "host": {
             "system": platform.system(),
             "machine": platform.machine(),

@@ -14,12 +14,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from harness import OUT, PATCHES, ROOT, HarnessError, views
-from harness.report import SAYS, SHAPES
+from harness import OUT, PATCHES, ROOT, HarnessError, views, world
+from harness.report import SAYS, SHAPES, SIGNS
 from harness.verdict import by_kind
 
 # What other sessions leave in out/, in the order of the page, and the session that makes it.
-TABLES = {"necessity": "Necessity", "rivals": "Rivals", "releases": "Releases", "repeat": "Repetition"}
+TABLES = {"necessity": "Necessity", "mutants": "Mutants", "rivals": "Rivals", "releases": "Releases", "repeat": "Repetition"}
 ABOUT = {
     "cpu": "The CPU.",
     "cuda": "An NVIDIA or AMD GPU.",
@@ -27,7 +27,6 @@ ABOUT = {
     "sim": "A second device made for the tests: real values, another place, no float64. It is no claim about CUDA or MPS.",
     "xla": "The core of the suite, through torch_xla.",
 }
-SIGNS = {"pass": "✓", "fail": "✗", "mixed": "?", "none": "–"}
 LONGEST = 600
 # Longer tables are folded.
 ROWS = 12
@@ -64,10 +63,10 @@ def write(out: Path = OUT, patches: Path = PATCHES) -> Path:
         "kinds": by_kind(bug["kind"] for bug in views.bugs(main)),
         "says": SAYS,
         "patches": [read_patch(patches / name) for name in main[0].record["series"]],
-        "tables": {name: read_table(out / f"{name}.json", title, main[0].record) for name, title in TABLES.items()},
+        "tables": {name: read_table(out / f"{name}.json", title, patches) for name, title in TABLES.items()},
         "not_run": views.not_run(lanes) | stale,
         "shapes": SHAPES,
-        "signs": SIGNS,
+        "signs": {**SIGNS, "mixed": "?", "none": "–"},
         "longest": ROWS,
     }
     templates = Environment(
@@ -97,7 +96,7 @@ def read_patch(file: Path) -> dict[str, Any]:
     }
 
 
-def read_table(file: Path, title: str, record: Mapping[str, Any]) -> dict[str, Any]:
+def read_table(file: Path, title: str, patches: Path = PATCHES) -> dict[str, Any]:
     """Read the table that another session left, with the others that it left beside it and what does not hold.
 
     Raises:
@@ -109,13 +108,15 @@ def read_table(file: Path, title: str, record: Mapping[str, Any]) -> dict[str, A
         return {**none, "note": f"Not run: {rerun}."}
     try:
         table = json.loads(file.read_text(encoding="utf-8"))
-        about = table.get("series sha256", record["series sha256"])
         first, *others = (_whole(t) for t in (table, *table.get("others", ())))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise HarnessError(f"{file.name} is no table of title, columns, rows and note ({error}): {rerun}") from None
-    if about != record["series sha256"]:
-        return {**none, "note": f"Not run on this series of patches: {rerun}."}
-    return {**first, "others": others, "problems": table.get("problems", [])}
+    if world.is_stale(table, patches):
+        return {**none, "note": f"What there is of it is {world.STALE}: {rerun}."}
+    problems = list(table.get("problems", []))
+    if not (problems or table.get("holds")):
+        problems.append("it does not say that it holds")
+    return {**first, "others": others, "problems": problems}
 
 
 def _whole(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harness import HarnessError
+from harness import HarnessError, world
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,12 @@ def carry(piece: Piece, own: Path, whole: Path) -> str | None:
         names = [Path(folder) / name for name in ("whole", "own", "without")]
         for file, text in zip(names, (after, before, piece.text), strict=True):
             file.write_text(text, encoding="utf-8")
-        done = subprocess.run(["git", "merge-file", "--stdout", *map(str, names)], capture_output=True, text=True)
+        done = subprocess.run(
+            ["git", "merge-file", "--stdout", *map(str, names)],
+            env=world.environment(**world.NO_GIT),
+            capture_output=True,
+            text=True,
+        )
     if not 0 <= done.returncode < 128:
         raise HarnessError(f"git merge-file failed on {piece.file}: {done.stderr.strip()}")
     return None if done.returncode else done.stdout

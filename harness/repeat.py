@@ -7,9 +7,9 @@ import time
 from collections.abc import Iterator, Mapping
 
 from harness import OUT, HarnessError, devices
-from harness.lane import CATALOGUE, run_suite
+from harness.lane import run_suite
 from harness.table import Table, publish
-from harness.verdict import Run, judge, read_catalogue
+from harness.verdict import CATALOGUE, Run, judge, read_catalogue
 
 TREES = ("upstream", "patched")
 

@@ -1,22 +1,21 @@
 """Say what a verdict found: in the terminal, and as Markdown."""
 
 import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from xml.etree import ElementTree
 
 from rich.console import Console
 from rich.markup import escape
 
-from harness import HarnessError
 from harness.verdict import Bug, Run, Shown, Verdict, by_kind
 
 # The shapes of audio in the suite's ids, as people write them.
 SHAPES = {"1d": "(n,)", "1xn": "(1, n)", "nx1": "(n, 1)", "2xn": "(2, n)", "nx2": "(n, 2)", "nx8": "(n, 8)"}
 # What the catalogue says of the release, in a cell.
 SAYS = {"wrong": "does wrong", "refuses": "refuses", "lacks": "lacks"}
+# What becomes of a form of audio, where all its tests agree.
+SIGNS = {"right": "✓", "features": "~", "wrong": "≠", "refused": "✗"}
+HEARD = {"right": "right", "features": "right words with other features", "wrong": "wrong words", "refused": "refused"}
 # The matrix in Markdown: its head, and the lines that follow.
 MATRIX = re.compile(r"^\| audio \|.*\n(?:\|.*\n)+", re.MULTILINE)
 # The id of a test that hears a clip in some form of audio.
@@ -116,9 +115,9 @@ def _matrix(lanes: Sequence[Lane]) -> Iterator[str]:
 
 
 def _sign(run: Run, tests: list[str]) -> str:
-    """Sum up tests in a sign, which is a pass only when every one of them passed."""
-    outcomes = {run.results[test].outcome if test in run.results else "missing" for test in tests}
-    return {frozenset({"passed"}): "✓", frozenset({"failed"}): "✗"}.get(frozenset(outcomes), "?")
+    """Sum up tests in a sign: a question mark where they differ."""
+    heard = {run.results[test].heard if test in run.results else "missing" for test in tests}
+    return SIGNS.get(heard.pop(), "?") if len(heard) == 1 else "?"
 
 
 def _counts(verdict: Verdict) -> str:
@@ -153,30 +152,3 @@ def summarise(lanes: Sequence[Lane]) -> None:
         verdict, times = lane.verdict, ", ".join(f"{name} {s:.0f} s" for name, s in lane.seconds.items())
         holds, colour = ("holds", "green") if verdict.holds else ("does not hold", "red")
         console.print(f"[bold {colour}]The verdict {holds} on {verdict.lane}:[/] {_counts(verdict)}; {times}")
-
-
-def update_readme(readme: Path, out: Path, picture: Path) -> None:
-    """Put the last verdict between the marks that README has for it, with its picture in place of its matrix.
-
-    Args:
-        readme: the file
-        out: the folder that has the verdict of every lane, and the picture
-        picture: where README shows the picture from
-
-    Raises:
-        HarnessError: there are no such marks, or no verdict with a matrix
-    """
-    verdict, drawn = out / "verdict.md", out / "matrix.svg"
-    found = MATRIX.split(verdict.read_text(encoding="utf-8")) if verdict.is_file() and drawn.is_file() else []
-    if len(found) != 2:
-        raise HarnessError("there is no verdict with a matrix yet: run `nox -s verdict` first")
-    before, mark, rest = readme.read_text(encoding="utf-8").partition("<!-- verdict")
-    opening, end_of_mark, rest = rest.partition("-->\n")
-    _, closing, after = rest.partition("<!-- /verdict -->")
-    if not closing:
-        raise HarnessError(f"{readme.name} has no place for the verdict between <!-- verdict --> and <!-- /verdict -->")
-    title = ElementTree.parse(drawn).findtext("{*}title")
-    shown = f"![{title}]({picture.relative_to(readme.parent).as_posix()})\n"
-    text = f"{before}{mark}{opening}{end_of_mark}{shown.join(found)}{closing}{after}"
-    shutil.copyfile(drawn, picture)
-    readme.write_text(text, encoding="utf-8")

@@ -47,6 +47,10 @@ class Rival:
     shown: tuple[Shown, ...]
 
 
+def _shown(lane: str, test: str, type: str, message: str, at: Sequence[str] = (), judged: str = "") -> Shown:
+    return Shown(lane, test, Reason(type, message, tuple(at), judged))
+
+
 def read_rivals(folder: Path = FOLDER) -> list[Rival]:
     """Read what is expected of each rival.
 
@@ -54,12 +58,7 @@ def read_rivals(folder: Path = FOLDER) -> list[Rival]:
         HarnessError: a patch is not described, or a description lacks what rejects its patch
     """
     entries = tomllib.loads((folder / "rivals.toml").read_text(encoding="utf-8"))["rival"]
-    rivals = [
-        Rival(
-            **{**entry, "shown": tuple(Shown(s["lane"], s["test"], Reason(s["type"], s["message"])) for s in entry["shown"])}
-        )
-        for entry in entries
-    ]
+    rivals = [Rival(**{**entry, "shown": tuple(_shown(**shown) for shown in entry["shown"])}) for entry in entries]
     described, found = sorted(rival.patch for rival in rivals), sorted(file.name for file in folder.glob("*.patch"))
     if described != found:
         raise HarnessError(f"{folder.name}/rivals.toml describes {', '.join(described)}, and there are {', '.join(found)}")

@@ -1,6 +1,5 @@
 """Hold the series to what upstream merges: it applies with `git am`, re-exports to the same bytes, and lints clean."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -12,7 +11,7 @@ from contextlib import contextmanager
 from importlib.metadata import distributions
 from pathlib import Path
 
-from harness import CACHE, PATCHES, HarnessError, trees
+from harness import CACHE, PATCHES, HarnessError, trees, world
 
 SETTINGS = Path(__file__).parent / "upstream.toml"
 EXPORT = ("format-patch", "--quiet", "--no-numbered", "--zero-commit", "--no-signature", "--full-index")
@@ -116,8 +115,9 @@ def checkout(upstream: Path | None = None) -> Iterator[Path]:
 def git(repository: Path, *arguments: str) -> str:
     """Run git as nobody in particular, whatever the configuration of this host."""
     nobody = {f"GIT_{role}_{part}": "nobody@example.invalid" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
-    env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", **nobody}
-    done = subprocess.run(["git", *arguments], cwd=repository, env=env, capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", *arguments], cwd=repository, env=world.environment(**world.NO_GIT, **nobody), capture_output=True, text=True
+    )
     if done.returncode:
         raise HarnessError(f"git {arguments[0]} failed: {(done.stderr or done.stdout).strip().splitlines()[0]}")
     return done.stdout

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 
 from rich.progress import track
 
-from harness.lane import CATALOGUE
 from harness.trial import Trials
-from harness.verdict import Bug, Run, names, read_catalogue
+from harness.verdict import CATALOGUE, Bug, Run, names, read_catalogue
 
 LANES = ("cpu", "sim")
 WORKERS = max(2, os.cpu_count() or 2)

@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from harness import OUT
-from harness.evidence import series_sha256
+from harness import OUT, world
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def publish(name: str, first: Table, *others: Table, problems: Sequence[str], ou
         console.print(f"[red]•[/] {escape(problem)}", soft_wrap=True)
     out.mkdir(exist_ok=True)
     more = {"holds": not problems, "problems": problems, "others": [asdict(t) for t in others]}
-    record = {**asdict(first), **more, "series sha256": series_sha256(), **facts}
+    record = {**asdict(first), **more, "digest": world.digest(), **facts}
     (out / f"{name}.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     lines = [*(line for table in (first, *others) for line in table.markdown()), *(f"- {problem}" for problem in problems)]
     (out / f"{name}.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")

@@ -6,20 +6,19 @@ into place, so that a tree either is whole or is not there.
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
 import zipfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from filelock import FileLock
 
-from harness import CACHE, PATCHES, HarnessError
+from harness import CACHE, PATCHES, HarnessError, world
 
 PACKAGE = "liquid_audio"
 
@@ -33,14 +32,14 @@ class Release:
         sha256: of its wheel
         stack: one that it imports on
         series: "applies", "variant" or "conflicts"
-        without: ids of bugs that it does not show
+        without: ids of bugs that it does not show, each with a pattern of what their tests give there
     """
 
     version: str
     sha256: str
     stack: str = "pinned"
     series: str = "applies"
-    without: Sequence[str] = ()
+    without: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def wheel(self) -> str:
@@ -221,7 +220,9 @@ def apply(patch: Path, tree: Path, strip: int = 2) -> None:
     Raises:
         HarnessError: it does not apply
     """
-    if complaint := git_apply(patch, tree, strip=strip):
+    complaint = git_apply(patch, tree, strip=strip)
+    # git may find nothing to patch, say nothing, and be content.
+    if complaint or (complaint := git_apply(patch, tree, "--check", "--reverse", strip=strip)):
         raise HarnessError(f"{patch.name} does not apply: {complaint}")
 
 
@@ -233,9 +234,9 @@ def git_apply(patch: Path, tree: Path, *options: str, strip: int = 2) -> str:
     """
     # A tree lies inside this repository, which git must not take for the one to patch; and settings of this host
     # could let it ignore white space.
-    env = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tree.parent), "GIT_CONFIG_GLOBAL": os.devnull}
+    env = world.environment(**world.NO_GIT, GIT_CEILING_DIRECTORIES=str(tree.parent))
     command = ["git", "apply", f"-p{strip}", *options, str(patch.resolve())]
-    done = subprocess.run(command, cwd=tree, env={**env, "GIT_CONFIG_NOSYSTEM": "1"}, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True)
     errors = (line.removeprefix("error: ") for line in done.stderr.splitlines() if line.startswith("error: "))
     return next(errors, done.stderr.strip() or "git failed") if done.returncode else ""
 

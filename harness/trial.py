@@ -14,7 +14,7 @@ from threading import Lock
 from types import TracebackType
 from typing import Self
 
-from harness import ROOT, HarnessError
+from harness import ROOT, HarnessError, world
 from harness.verdict import Result, Run, read_run
 
 # What the suite and the package import, and the package itself not: it is what differs.
@@ -28,14 +28,16 @@ LIBRARIES: tuple[str, ...] = (
 )
 LIBRARIES += ("librosa", "scipy.io.wavfile", "soundfile")
 LIMIT = 300  # seconds that a run may take
-ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
 
 
 class Trials:
     """Runs of the suite, to be used as a context, from any number of threads."""
 
     def __init__(self) -> None:
-        os.environ.update(ENVIRONMENT)
+        closed = world.environment(**ENVIRONMENT)
+        os.environ.clear()  # the processes that are forked inherit it
+        os.environ.update(closed)
         self._context = get_context("forkserver")
         self._context.set_forkserver_preload([*LIBRARIES])
         self._running: set[BaseProcess] = set()
@@ -66,7 +68,19 @@ class Trials:
         """
         with TemporaryDirectory() as folder:
             log, collected, said = (Path(folder) / name for name in ("log.jsonl", "collected.json", "said.txt"))
-            command = [*tests, "--tree", tree, "--device", lane, "--numprocesses", "0", "--quiet", "--tb=no", "--no-summary"]
+            command = [
+                *world.SETTINGS,
+                *tests,
+                "--tree",
+                tree,
+                "--device",
+                lane,
+                "--numprocesses",
+                "0",
+                "--quiet",
+                "--tb=no",
+                "--no-summary",
+            ]
             # Of the plugins, which are for tests, and not of the tests: their asserts need no rewriting.
             command += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
             command += ["--report-log", str(log), "--collected", str(collected), *options]

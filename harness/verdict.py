@@ -15,19 +15,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness import HarnessError
+from harness import ROOT, HarnessError
+
+CATALOGUE = ROOT / "tests" / "bugs.toml"
 
 
 @dataclass(frozen=True)
 class Reason:
-    """An exception that upstream gives: the name of its type, and a regular expression that its message matches."""
+    """Why a test fails on upstream: an exception that comes from the package, or what the test itself found.
+
+    Attributes:
+        type: name of the exception's type
+        message: a regular expression that its message matches
+        at: innermost functions of the package, as `file.py:function`, of which one is where it comes from
+        judged: what the test compared, where no function of the package raised
+    """
 
     type: str
     message: str
+    at: tuple[str, ...] = ()
+    judged: str = ""
 
     def explains(self, result: "Result") -> bool:
         """Say whether a test failed like this."""
-        return result.type == self.type and re.search(self.message, result.message, re.DOTALL) is not None
+        placed = result.place in self.at if result.place else bool(self.judged)
+        return placed and result.type == self.type and re.search(self.message, result.message, re.DOTALL) is not None
 
 
 # What an entry of the catalogue says of the release: only the first is a bug in a maintainer's sense.
@@ -93,8 +105,10 @@ class Result:
         type: name of the exception's type
         message: of the exception, or the reason of the skip
         where: file and line that raised
+        place: innermost function of the package under test, as `file.py:function`, if the exception went through it
         digest: SHA-256 that the test recorded of its output, compared between the trees
         transcript: what it recorded of the words that came out, right or wrong; None if it came to none
+        words: whether those were the spoken ones, where the test says so apart from what it asserts
         seconds: how long the three phases took
     """
 
@@ -105,6 +119,15 @@ class Result:
     digest: str = ""
     transcript: str | None = None
     seconds: float = 0.0
+    place: str = ""
+    words: bool | None = None
+
+    @property
+    def heard(self) -> str:
+        """Say what became of audio: "right", "features" where the words are right alone, "wrong" words, or "refused"."""
+        if self.outcome != "failed":
+            return "right" if self.outcome == "passed" else self.outcome
+        return "refused" if self.transcript is None else "features" if self.words else "wrong"
 
 
 @dataclass(frozen=True)
@@ -115,11 +138,13 @@ class Run:
         results: by test id
         collected: ids that should have run
         finished: False if pytest did not come to its end
+        red: whether pytest's exit status says that tests failed; None if that is not known
     """
 
     results: Mapping[str, Result]
     collected: frozenset[str]
     finished: bool = True
+    red: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -169,7 +194,7 @@ def read_catalogue(path: Path) -> Catalogue:
     data = tomllib.loads(path.read_text(encoding="utf-8"))
     bugs = []
     for entry in data["bug"]:
-        reasons = tuple(Reason(**reason) for reason in entry.pop("reasons"))
+        reasons = tuple(Reason(**{**reason, "at": tuple(reason.get("at", ()))}) for reason in entry.pop("reasons"))
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
         bugs.append(Bug(reasons=reasons, **fields))
     for id, n in Counter(bug.id for bug in bugs).items():
@@ -178,6 +203,11 @@ def read_catalogue(path: Path) -> Catalogue:
     for bug in bugs:
         if not (bug.reasons and bug.tests and bug.lanes):
             raise HarnessError(f"{path.name}: {bug.id} needs reasons, tests and lanes")
+        if any(bool(reason.at) == bool(reason.judged) for reason in bug.reasons):
+            raise HarnessError(
+                f"{path.name}: each reason of {bug.id} says either where in the package it comes from (at) or what "
+                "the test compared (judged)"
+            )
         if bug.kind not in KINDS:
             raise HarnessError(f"{path.name}: {bug.id} is of kind {bug.kind!r}, expected one of {', '.join(KINDS)}")
     return Catalogue(tuple(bugs), tuple(data.get("skips", ())))
@@ -186,20 +216,20 @@ def read_catalogue(path: Path) -> Catalogue:
 def read_run(log: Path, collected: Path) -> Run:
     """Read what pytest-reportlog and conftest's `--collected` wrote."""
     results: dict[str, Result] = {}
-    finished = False
+    finished, red = False, None
     for line in log.read_text(encoding="utf-8").splitlines() if log.is_file() else ():
         report = json.loads(line)
         match report["$report_type"]:
-            case "TestReport":
+            case "TestReport" | "SubtestReport" | "SubTestReport":
                 id = report["nodeid"]
                 results[id] = _merge(results.get(id), report)
             case "CollectReport" if report["outcome"] == "failed":
                 results[report["nodeid"]] = Result("error", "CollectError", str(report["longrepr"]))
             case "SessionFinish":
                 # 0 and 1 are a suite that ran, green or red; the rest is interrupted, broken, misused or empty.
-                finished = report["exitstatus"] in (0, 1)
+                finished, red = report["exitstatus"] in (0, 1), report["exitstatus"] == 1
     ids = json.loads(collected.read_text()) if collected.is_file() else []
-    return Run(results, frozenset(ids), finished)
+    return Run(results, frozenset(ids), finished, red)
 
 
 def _merge(known: Result | None, report: Mapping[str, Any]) -> Result:
@@ -216,7 +246,16 @@ def _merge(known: Result | None, report: Mapping[str, Any]) -> Result:
         return Result("skipped", message=exception["message"], where=exception["where"], seconds=seconds)
     # xdist reports a worker that died as a failure in a phase of its own, "???".
     outcome = "failed" if report["when"] == "call" else "error"
-    return Result(outcome, exception["type"], exception["message"], exception["where"], transcript=transcript, seconds=seconds)
+    return Result(
+        outcome,
+        exception["type"],
+        exception["message"],
+        exception["where"],
+        transcript=transcript,
+        seconds=seconds,
+        place=exception.get("place", ""),
+        words=properties.get("words"),
+    )
 
 
 def judge(upstream: Run, patched: Run, catalogue: Catalogue, lane: str, stack: str | None = None) -> Verdict:
@@ -253,13 +292,19 @@ def judge(upstream: Run, patched: Run, catalogue: Catalogue, lane: str, stack: s
         if not shown[bug.id]:
             problems.append(f"{bug.id}: no test shows this bug on upstream")
 
-    counts = Counter(f"{_word(upstream.results.get(t))}→{_word(patched.results.get(t))}" for t in tests)
+    counts = outcomes(upstream, patched)
     done = tuple(
         Shown(bug, tuple(shown[bug.id]), sum(patched.results[t].outcome == "passed" for t in shown[bug.id])) for bug in bugs
     )
     both = ((upstream.results.get(test), patched.results.get(test)) for test in tests)
     same_bits = sum(bool(before and after and before.digest and before.digest == after.digest) for before, after in both)
-    return Verdict(lane, dict(counts), done, tuple(problems), same_bits)
+    return Verdict(lane, counts, done, tuple(problems), same_bits)
+
+
+def outcomes(upstream: Run, patched: Run) -> dict[str, int]:
+    """Count tests by what became of them, such as "fail→pass"."""
+    tests = upstream.collected | patched.collected | upstream.results.keys() | patched.results.keys()
+    return dict(Counter(f"{_word(upstream.results.get(t))}→{_word(patched.results.get(t))}" for t in sorted(tests)))
 
 
 def _incomplete(name: str, run: Run, catalogue: Catalogue) -> Iterator[str]:
@@ -269,6 +314,9 @@ def _incomplete(name: str, run: Run, catalogue: Catalogue) -> Iterator[str]:
         return
     if not run.finished:
         yield f"{name}: pytest did not come to its end"
+    failed = any(result.outcome in ("failed", "error") for result in run.results.values())
+    if run.red is not None and run.red != failed:
+        yield f"{name}: pytest's exit status says that {'a test' if run.red else 'no test'} failed, and its results say otherwise"
     for test in sorted(run.collected - run.results.keys()):
         yield f"{name}: {test} was collected and has no result"
     for test in sorted(run.results.keys() - run.collected):
@@ -287,9 +335,9 @@ def _unexpected(test: str, before: Result, after: Result, named: list[Bug]) -> I
     elif named and before.outcome != "failed":
         yield f"{test}: {before.outcome} on upstream, should fail for {named[0].id}"
     elif named and not shows(before, named[0]):
-        yield f"{test}: fails on upstream with {before.type}: {_line(before.message)}, which is not the reason of {named[0].id}"
+        yield f"{test}: fails on upstream with {_came(before)}, which is not the reason of {named[0].id}"
     elif not named and before.outcome == "failed":
-        yield f"{test}: fails on upstream for an unlisted reason, {before.type}: {_line(before.message)}"
+        yield f"{test}: fails on upstream for an unlisted reason, {_came(before)}"
     # A catalogued test that does not pass is reported once, under its bug.
     if not named and after.outcome == "failed":
         yield f"{test}: {before.outcome} on upstream, fails on patched with {after.type}: {_line(after.message)}"
@@ -304,6 +352,10 @@ def shows(result: Result, bug: Bug) -> bool:
 
 def _word(result: Result | None) -> str:
     return {"passed": "pass", "failed": "fail", "skipped": "skip"}.get(result.outcome, result.outcome) if result else "missing"
+
+
+def _came(result: Result) -> str:
+    return f"{result.type} from {result.place or 'the test itself'}: {_line(result.message)}"
 
 
 def _line(message: str) -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import HarnessError, evidence
-from harness.report import FORM, SHAPES
-from harness.verdict import Result, Run, read_run
+from harness import HarnessError, evidence, world
+from harness.report import FORM, HEARD, SHAPES, SIGNS
+from harness.verdict import Result, Run, outcomes, read_run
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Lane:
         """What runs it anew."""
         device, options = self.record["lane"], self.record.get("options", [])
         session = "" if device in ("cpu", "sim") else f" -s {device}"
-        if self.name != device:
+        if self.record["stack"] not in (None, "pinned", device):
             session = f' -s "suite({self.record["stack"]})"'
         return " ".join([f"python3 -m nox{session}", *(["--", *options] if options else [])])
 
@@ -46,8 +46,8 @@ def read(out: Path, patches: Path) -> tuple[list[Lane], dict[str, str]]:
         except HarnessError:
             stale[name] = f"out/{name} has no verdict that this version can read"
             continue
-        if record["series sha256"] != evidence.series_sha256(patches):
-            stale[name] = f"what out/{name} holds is about another series of patches"
+        if world.is_stale(record, patches):
+            stale[name] = f"what out/{name} holds is {world.STALE}"
             continue
         logs = {
             tree: (file.parent / f"{tree}.jsonl", file.parent / f"{tree}.collected.json") for tree in ("upstream", "patched")
@@ -62,12 +62,12 @@ def read(out: Path, patches: Path) -> tuple[list[Lane], dict[str, str]]:
 
 
 def _is_of(record: Mapping[str, Any], runs: Mapping[str, Run]) -> bool:
-    """Say whether a verdict was made from these runs: of as many tests, among them those that it says failed."""
-    tests: set[str] = set().union(*(run.collected | run.results.keys() for run in runs.values()))
+    """Say whether a verdict was made from these runs: of the same outcomes, among them those that it says failed."""
     ran = all(run.results for run in runs.values())
+    counts = outcomes(runs["upstream"], runs["patched"]) if ran else {}
     shown = [test for bug in record["bugs"] for test in bug["shown"]]
     failed = {test for test, result in runs["upstream"].results.items() if result.outcome == "failed"}
-    return sum(record["counts"].values()) == (len(tests) if ran else 0) and failed.issuperset(shown)
+    return counts == record["counts"] and failed.issuperset(shown)
 
 
 def blocks(lane: Lane) -> Iterator[dict[str, Any]]:
@@ -93,20 +93,22 @@ def _cell(lane: Lane, form: tuple[str, str, str], matches: Sequence[re.Match[str
 
 
 def _side(run: Run, matches: Sequence[re.Match[str]]) -> dict[str, Any]:
-    """Sum up a cell's tests on one tree, what is the same once: a pass or a failure only when all of them are."""
+    """Sum up a cell's tests on one tree, what is the same once; its kind is theirs where they agree."""
     groups: dict[tuple[str, ...], dict[str, Any]] = {}
     outcomes = Counter[str]()
     for match in matches:
         result = run.results.get(match.string, Result("missing"))
-        outcomes[result.outcome] += 1
+        outcomes[result.heard] += 1
         same = (result.outcome, result.type, result.message, result.where, str(result.transcript))
         group = groups.setdefault(same, {"result": result, "dtypes": {}, "clips": {}})
         group["dtypes"].setdefault(match["clip"], []).append(match["dtype"])
     for group in groups.values():
         for clip, dtypes in group["dtypes"].items():
             group["clips"].setdefault(tuple(dtypes), []).append(clip)
-    kind = {("passed",): "pass", ("failed",): "fail", (): "none"}.get(tuple(outcomes), "mixed")
-    words = ", ".join(f"{n} of {outcomes.total()} {outcome}" for outcome, n in sorted(outcomes.items())) or "no test"
+    kind = next(iter(outcomes), "none") if len(outcomes) < 2 and outcomes.keys() <= SIGNS.keys() else "mixed"
+    words = (
+        ", ".join(f"{n} of {outcomes.total()} {HEARD.get(heard, heard)}" for heard, n in sorted(outcomes.items())) or "no test"
+    )
     return {"kind": kind, "words": words, "groups": list(groups.values())}
 
 

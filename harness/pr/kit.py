@@ -13,7 +13,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from harness import OUT, PATCHES, ROOT, HarnessError, evidence, page, series, trees, views
+from harness import OUT, PATCHES, ROOT, HarnessError, page, series, trees, views, world
 from harness.pr import stairs
 from harness.report import SAYS, SHAPES
 from harness.verdict import by_kind
@@ -89,13 +89,13 @@ def read(out: Path, patches: Path) -> list[views.Lane]:
         raise HarnessError(f"{reasons}: run `nox -s verdict` first")
     if broken := [lane.name for lane in lanes if not lane.record["holds"]]:
         raise HarnessError(f"the verdict does not hold on {', '.join(broken)}: that comes before a pull request")
-    if wrong := [problem for table in _tables(out, lanes) for problem in table["problems"]]:
+    if wrong := [problem for table in _tables(out, patches) for problem in table["problems"]]:
         raise HarnessError(f"{wrong[0]}: that comes before a pull request")
     return lanes
 
 
-def _tables(out: Path, lanes: Sequence[views.Lane]) -> list[dict[str, Any]]:
-    return [page.read_table(out / f"{name}.json", title, lanes[0].record) for name, title in page.TABLES.items()]
+def _tables(out: Path, patches: Path) -> list[dict[str, Any]]:
+    return [page.read_table(out / f"{name}.json", title, patches) for name, title in page.TABLES.items()]
 
 
 def texts(out: Path, patches: Path, lanes: Sequence[views.Lane], steps: Sequence[stairs.Step], stat: str) -> Mapping[str, str]:
@@ -135,9 +135,9 @@ def texts(out: Path, patches: Path, lanes: Sequence[views.Lane], steps: Sequence
         "counts": {lane.name: _counts(lane) for lane in lanes},
         "on_sim": sum("sim" in bug["lanes"] for bug in bugs),
         "stat": stat.rstrip(),
-        "tables": _tables(out, lanes),
+        "tables": _tables(out, patches),
         "rows": ROWS,
-        "series": evidence.series_sha256(patches),
+        "series": world.series_sha256(patches),
         "shown": partial(_shown, bugs),
         "line": _line,
     }
@@ -177,12 +177,12 @@ def _by_a_test(kind: str, _: str, where: str) -> bool:
 
 
 def _matrix(lane: views.Lane) -> Iterator[str]:
-    """Say for each shape in how many containers and dtypes it gives the spoken words, as published and patched."""
+    """Say for each shape in how many containers and dtypes it gives the spoken words from the right features, before and after."""
     rows = [row["cells"] for block in views.blocks(lane) for row in block["rows"]]
     for cells in zip(*rows, strict=True):
         kinds = {tree: [cell[tree]["kind"] for cell in cells] for tree in lane.runs}
         forms = len(cells) - kinds["patched"].count("none")
-        yield f"{kinds['upstream'].count('pass')} → {kinds['patched'].count('pass')} of {forms}"
+        yield f"{kinds['upstream'].count('right')} → {kinds['patched'].count('right')} of {forms}"
 
 
 def _counts(lane: views.Lane) -> str:

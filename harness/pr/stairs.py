@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from harness import PATCHES, HarnessError, series, trees
+from harness import PATCHES, HarnessError, series, trees, world
 from harness.verdict import read_run
 
 TESTS = Path(__file__).with_name("test_any_device.py")
@@ -73,7 +73,7 @@ def _run(checkout: Path) -> dict[str, str]:
     file, log = checkout / "tests" / TESTS.name, checkout / "log.jsonl"
     file.parent.mkdir()
     file.write_bytes(TESTS.read_bytes())
-    quiet = {"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", "PYTEST_ADDOPTS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    env = world.environment(CUDA_VISIBLE_DEVICES="", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", PYTHONPATH="src")
     command = [
         sys.executable,
         "-m",
@@ -86,7 +86,11 @@ def _run(checkout: Path) -> dict[str, str]:
         str(log),
     ]
     done = subprocess.run(
-        [*command, "tests"], cwd=checkout, env={**os.environ, **quiet, "PYTHONPATH": "src"}, capture_output=True, text=True
+        [*command, "-c", os.devnull, "--rootdir", str(checkout), "tests"],
+        cwd=checkout,
+        env=env,
+        capture_output=True,
+        text=True,
     )
     run = read_run(log, log.with_suffix(".none"))
     if not run.finished:

@@ -15,6 +15,8 @@ import torch
 from filelock import FileLock
 from torch.utils import backend_registration
 
+from harness import world
+
 SOURCE = Path(__file__).parent / "sim.cpp"
 COMPILERS = ("c++", "g++", "clang++")
 
@@ -63,7 +65,7 @@ def _compile(folder: Path, compiler: str) -> Path:
     # In a process of its own: torch's loader looks for ninja on PATH, which may not have the environment's.
     program = "import sys; from torch.utils.cpp_extension import load; load('sim', sys.argv[1:2], build_directory=sys.argv[2], is_python_module=False)"
     path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
-    env = {**os.environ, "CXX": compiler, "PATH": path}
+    env = world.environment(CXX=compiler, PATH=path)
     done = subprocess.run([sys.executable, "-c", program, str(SOURCE), str(folder)], env=env, capture_output=True, text=True)
     if done.returncode:
         lines = (done.stdout + done.stderr).strip().splitlines()

@@ -12,9 +12,10 @@ import sys
 import sysconfig
 
 import pytest
+from filelock import FileLock
 
 from harness import CACHE, ROOT, HarnessError
-from harness.apply import STAGING, apply
+from harness.apply import STAGING, apply, lock
 from harness.trees import RELEASE, fetch
 from harness.wheel import VERSION, build
 
@@ -189,6 +190,16 @@ def test_another_version_is_refused(environment):
     (info / "METADATA").write_text((info / "METADATA").read_text().replace("Version: 1.3.0", "Version: 1.2.0"))
     with pytest.raises(HarnessError, match=r"liquid-audio 1\.2\.0 is installed in .*, only 1\.3\.0 is patched in place: "):
         apply(environment)
+
+
+def test_two_runs_at_once_are_one_after_the_other(environment):
+    before = _state(environment)
+    with (
+        FileLock(lock(_site(environment))),
+        pytest.raises(HarnessError, match=r"^another run changes liquid-audio in .+: wait"),
+    ):
+        apply(environment)
+    assert _state(environment) == before
 
 
 def test_an_environment_without_it_is_refused(empty):

@@ -6,7 +6,8 @@ import shutil
 import pytest
 
 from harness import PATCHES, HarnessError, devices
-from harness.evidence import FIELDS, cite, read_record, series_sha256, write
+from harness.evidence import FIELDS, OPTIONAL, cite, read_record, write
+from harness.world import STALE, digest, series_sha256
 
 HOST = {"system": "Darwin", "machine": "arm64", "device": "Apple M3 [Pro]", "python": "3.12.1"}
 RECORD = {
@@ -23,6 +24,7 @@ RECORD = {
     "trees": {"upstream": "aa", "patched": "bb"},
     "series": ["0001.patch"],
     "series sha256": series_sha256(),
+    "digest": digest(),
     "options": ["--checkpoint", "/home/someone/checkpoint"],
     "seconds": {"upstream": 1.0, "patched": 2.0},
 }
@@ -44,7 +46,7 @@ def written(tmp_path):
 def test_it_comes_back_as_it_was_written_without_what_is_private_or_long(written):
     file = written()
     assert file.name == "mps-darwin-arm64-apple-m3-pro.json"
-    kept = {name: value for name, value in RECORD.items() if name in FIELDS}
+    kept = {name: value for name, value in RECORD.items() if name in (*FIELDS, *OPTIONAL)}
     assert read_record(file) == kept | {"bugs": [{"id": "deaf", "shown": 2, "fixed": 2}]}
     assert "someone" not in file.read_text()
 
@@ -70,12 +72,28 @@ def test_each_host_is_shown_by_date(written):
     assert said.index("2026-01-01 on Apple M4") < said.index("2026-02-03 on Apple M3")
 
 
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({"counts": {}}, "it holds and counts no test"),
+        ({"counts": {"fail→pass": 2, "pass→fail": 1}}, "it holds and counts tests that do not pass patched"),
+        ({"problems": ["a test is missing"]}, "it holds and names problems"),
+        ({"bugs": [{"id": "deaf", "shown": [], "fixed": 0}]}, "it holds and has a bug that is not shown or not fixed"),
+        ({"bugs": [{"id": "deaf", "shown": ["a"], "fixed": 0}]}, "it holds and has a bug that is not shown or not fixed"),
+    ],
+)
+def test_what_says_that_it_holds_against_what_it_says_besides_is_refused(written, changes, wrong):
+    with pytest.raises(HarnessError, match=f"is no record of a verdict, {wrong}"):
+        written(**changes)
+
+
 @pytest.mark.parametrize("change", ["edited", "renamed", "added", "removed"])
 def test_it_is_stale_once_the_series_has_changed(written, tmp_path, change):
     patches = tmp_path / "patches"
     shutil.copytree(PATCHES, patches)
     folder = written().parent
     assert "; committed evidence: held" in cite(NOT_RUN, folder, patches)["mps"]
+    digest.cache_clear()
     first = min(patches.glob("*.patch"))
     match change:
         case "edited":
@@ -86,7 +104,7 @@ def test_it_is_stale_once_the_series_has_changed(written, tmp_path, change):
             shutil.copy(first, first.with_name("9999-Added.patch"))
         case "removed":
             first.unlink()
-    assert "; stale evidence, for another series of patches: held on 2026-02-03" in cite(NOT_RUN, folder, patches)["mps"]
+    assert f"; committed evidence, {STALE}: held on 2026-02-03" in cite(NOT_RUN, folder, patches)["mps"]
 
 
 @pytest.mark.parametrize(

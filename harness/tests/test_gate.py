@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from harness import ROOT
-from harness.evidence import series_sha256
 from harness.gate import check
-from harness.tests.test_evidence import RECORD
+from harness.tests.test_evidence import HOST, RECORD
+from harness.world import STALE
 
 CPU, SIM, MPS = "verdict-linux/cpu", "verdict-linux/sim", "mps-mac/mps"
 
@@ -19,10 +19,10 @@ CPU, SIM, MPS = "verdict-linux/cpu", "verdict-linux/sim", "mps-mac/mps"
 def report(tmp_path):
     """Write a lane's report."""
 
-    def write_it(lane, **changes):
-        folder = tmp_path / lane
+    def write_it(where, **changes):
+        folder = tmp_path / where
         folder.mkdir(parents=True)
-        (folder / "verdict.json").write_text(json.dumps(RECORD | changes))
+        (folder / "verdict.json").write_text(json.dumps(RECORD | {"lane": folder.name} | changes))
 
     return write_it
 
@@ -45,9 +45,30 @@ def test_a_verdict_that_does_not_hold_shuts_it(tmp_path, report):
     assert check(tmp_path, [CPU]) == [f"{CPU}: does not hold: 2 fail→pass"]
 
 
-def test_a_report_about_another_series_shuts_it(tmp_path, report):
-    report(CPU, **{"series sha256": "0" * 64})
-    assert check(tmp_path, [CPU]) == [f"{CPU}: is about another series of patches"]
+def test_a_stale_report_shuts_it(tmp_path, report):
+    report(CPU, digest="0" * 64)
+    assert check(tmp_path, [CPU]) == [f"{CPU}: {STALE}"]
+
+
+LINUX = {"system": "Linux", "machine": "x86_64", "device": "a CPU", "python": "3.12.1"}
+
+
+@pytest.mark.parametrize(
+    ("lane", "changes", "wrong"),
+    [
+        ("verdict-ubuntu-24.04-py3.12/cpu", {"lane": "sim"}, "it is of sim"),
+        ("suite(floor)-ubuntu-24.04-py3.12/cpu-floor", {"lane": "cpu"}, "it is of cpu"),
+        ("verdict-ubuntu-24.04-py3.14/cpu", {}, "it ran on Python 3.12.1"),
+        ("verdict-macos-15-py3.12/cpu", {}, "it ran on Linux, not macos"),
+        ("verdict-ubuntu-24.04-arm-py3.12/cpu", {}, "it ran on x86_64"),
+        ("verdict-ubuntu-24.04-py3.12/cpu", {"host": HOST}, "it ran on Darwin, not ubuntu"),
+    ],
+)
+def test_the_record_of_another_lane_shuts_it(tmp_path, report, lane, changes, wrong):
+    report("verdict-ubuntu-24.04-py3.12/sim", host=LINUX)
+    assert check(tmp_path, ["verdict-ubuntu-24.04-py3.12/sim"]) == []
+    report(lane, **{"host": LINUX} | changes)
+    assert f"{lane}: is the record of another lane: {wrong}" in check(tmp_path, [lane])
 
 
 def test_a_report_that_cannot_be_read_shuts_it(tmp_path, report):
@@ -80,7 +101,7 @@ def test_an_optional_lane_is_shown_and_never_counts(tmp_path, report, capsys, ho
 
 @pytest.mark.parametrize(("result", "status"), [("success", 0), ("skipped", 1)])
 def test_the_command_needs_the_standard_library_alone(tmp_path, report, result, status):
-    report(CPU, **{"series sha256": series_sha256()})
+    report(CPU)
     command = [sys.executable, "-S", "-m", "harness", "gate", str(tmp_path), "--require", CPU]
     command += ["--jobs", json.dumps({"lanes": {"result": result, "outputs": {}}})]
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

@@ -13,8 +13,8 @@ from harness.verdict import Bug, Reason, Result, Run
 
 PATCHES = ("0001-Ears.patch", "0002-Eyes.patch")
 BUGS = (
-    Bug("deaf", "wrong", "", PATCHES[0], ("cpu",), (Reason("TypeError", "deaf"),), ("test_a.py::test_ear[*]",)),
-    Bug("blind", "wrong", "", PATCHES[1], ("cpu",), (Reason("ValueError", "dark"),), ("test_a.py::test_eye",)),
+    Bug("deaf", "wrong", "", PATCHES[0], ("cpu",), (Reason("TypeError", "deaf", judged="it"),), ("test_a.py::test_ear[*]",)),
+    Bug("blind", "wrong", "", PATCHES[1], ("cpu",), (Reason("ValueError", "dark", judged="it"),), ("test_a.py::test_eye",)),
 )
 EARS = [f"tests/test_a.py::test_ear[{n}]" for n in range(9)]
 EYE, NOSE = "tests/test_a.py::test_eye", "tests/test_a.py::test_nose"
@@ -52,7 +52,7 @@ def test_the_stairs_hold_when_each_patch_fixes_its_bugs_alone(suite):
 @pytest.mark.parametrize(
     ("step", "words"),
     [
-        (run(ears_too=DEAF, eye=DARK), "fails on upstream for an unlisted reason, TypeError: deaf"),
+        (run(ears_too=DEAF, eye=DARK), "fails on upstream for an unlisted reason, TypeError from the test itself: deaf"),
         (run(), "passed on upstream, should fail for blind"),
         (run(eye=DEAF), "which is not the reason of blind"),
         (run(eye=DARK, nose=DARK), "test_nose: fails on upstream for an unlisted reason"),

@@ -12,10 +12,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from harness import ROOT, HarnessError, evidence
+from harness import ROOT, HarnessError, world
 from harness.page import write
 from harness.report import SHAPES
-from harness.verdict import Bug, Catalogue, Reason, judge, read_run
+from harness.verdict import Bug, Catalogue, Reason, Result, judge, read_run
 
 FORM = "tests/test_transcription.py::test_any_form_of_audio_gives_the_same_words[cpu-{}-{}-{}-a-clip]".format
 NAMED, WORKS = FORM("float32", "numpy-float64", "1d"), FORM("float32", "torch-float32", "1xn")
@@ -28,7 +28,7 @@ BUG = Bug(
     f"It hears {EVIL}",
     "0001.patch",
     ("cpu", "sim"),
-    (Reason("TypeError", "deaf"),),
+    (Reason("TypeError", "deaf", judged="it"),),
     ("test_transcription.py::*numpy*",),
     (THREAD,),
 )
@@ -89,7 +89,8 @@ def leave(out, patches, *, name="cpu", after="passed", lost=(), **changes):
             for test, outcome in outcomes.items()
             if test not in lost
         ]
-        lines = [json.dumps(report) for report in (*reports, {"$report_type": "SessionFinish", "exitstatus": 1})]
+        red = any(report["outcome"] == "failed" for report in reports)
+        lines = [json.dumps(report) for report in (*reports, {"$report_type": "SessionFinish", "exitstatus": int(red)})]
         (folder / f"{tree}.jsonl").write_text("\n".join(lines))
         (folder / f"{tree}.collected.json").write_text(json.dumps([NAMED, WORKS]))
     lane = name.partition("-")[0]
@@ -107,7 +108,8 @@ def leave(out, patches, *, name="cpu", after="passed", lost=(), **changes):
         "release": {"version": "1.3.0", "sha256": "abc"},
         "trees": {"upstream": "one", "patched": "other"},
         "series": ["0001.patch"],
-        "series sha256": evidence.series_sha256(patches),
+        "series sha256": world.series_sha256(patches),
+        "digest": world.digest(changes.get("stack", "pinned"), patches),
         "host": {"system": "Linux", "machine": "x86_64", "device": "a CPU", "python": "3.12"},
         "packages": {"torch": "2"},
         "options": [],
@@ -157,8 +159,8 @@ def test_headings_are_in_order_and_tables_say_what_they_are(out, patches):
 def test_a_cell_leads_to_its_exception_and_to_its_transcript(out, patches):
     leave(out, patches)
     page = write(out, patches).read_text()
-    assert page.count('href="#cpu-numpy-float64-1d" aria-label="1 of 1 failed">✗<') == 1
-    assert page.count('href="#cpu-numpy-float64-1d" aria-label="1 of 1 passed">✓<') == 1
+    assert page.count('href="#cpu-numpy-float64-1d" aria-label="1 of 1 wrong words">≠<') == 1
+    assert page.count('href="#cpu-numpy-float64-1d" aria-label="1 of 1 right">✓<') == 1
     sheet = page.partition('id="cpu-numpy-float64-1d"')[2].partition("</section>")[0]
     assert "<b>TypeError</b>: deaf to" in sheet and "processor.py:7" in sheet
     before, after = sheet.split('<p class="heard">')[1:]
@@ -166,9 +168,24 @@ def test_a_cell_leads_to_its_exception_and_to_its_transcript(out, patches):
     assert 'aria-label="no test">–<' in page
 
 
+@pytest.mark.parametrize(
+    ("result", "heard"),
+    [
+        (Result("passed", transcript="please try again"), "right"),
+        (Result("failed", "AssertionError", transcript="please", words=True), "features"),
+        (Result("failed", "AssertionError", transcript="peas", words=False), "wrong"),
+        (Result("failed", "TypeError"), "refused"),
+        (Result("error", "TypeError"), "error"),
+    ],
+)
+def test_words_and_features_are_told_apart(result, heard):
+    assert result.heard == heard
+
+
 def test_what_others_wrote_is_escaped_and_names_no_folder_of_this_host(out, patches):
     leave(out, patches, problems=[EVIL], holds=False)
     table = {"title": EVIL, "columns": [EVIL, "b"], "rows": [[f"`{EVIL}`", EVIL]], "note": EVIL}
+    table |= {"holds": True, "digest": world.digest(patches=patches)}
     (out / "rivals.json").write_text(json.dumps(table))
     page = write(out, patches).read_text()
     assert "<script" not in page and f"<code>{EVIL.replace('<', '&lt;')[:4]}" in page
@@ -206,7 +223,7 @@ def test_a_run_that_broke_off_is_a_verdict_that_does_not_hold(out, patches, lost
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"series sha256": "0"}, "another series of patches"),
+        ({"digest": "0"}, world.STALE),
         ({"counts": {"fail→pass": 5}}, "another run than its verdict"),
         ({"same bits": None}, "no verdict that this version can read"),
     ],
@@ -241,18 +258,23 @@ def test_a_folded_lane_that_does_not_hold_is_unfolded_and_said_first(out, patche
 def test_a_table_of_another_session_is_drawn_and_one_that_is_not_there_is_named(out, patches):
     leave(out, patches)
     table = {"title": "Each hunk is needed", "columns": ["hunk", "red"], "rows": [["0001 a.py", 3]], "note": "All are."}
+    table |= {"holds": True, "digest": world.digest(patches=patches)}
     (out / "necessity.json").write_text(json.dumps(table))
     page = write(out, patches).read_text()
     assert 'role="rowheader">0001 a.py</th><td role="cell" data-column="red" class="short">3</td>' in page
     assert "Not run: run <code>python3 -m nox -s rivals</code>." in page and "nox -s necessity" not in page
-    (out / "necessity.json").write_text(json.dumps({**table, "series sha256": "0"}))
-    assert "Not run on this series of patches: run <code>python3 -m nox -s necessity" in write(out, patches).read_text()
+    (out / "necessity.json").write_text(json.dumps({**table, "holds": False}))
+    assert "<li>it does not say that it holds</li>" in write(out, patches).read_text()
+    del table["digest"]
+    (out / "necessity.json").write_text(json.dumps(table))
+    assert f"What there is of it is {world.STALE}: run <code>python3 -m nox -s necessity" in write(out, patches).read_text()
 
 
 def test_all_tables_of_a_session_are_drawn_long_ones_folded_and_what_does_not_hold_is_said(out, patches):
     leave(out, patches)
     steps = {"title": "The staircase", "columns": ["after"], "rows": [[str(n)] for n in range(40)], "note": "Step by step."}
     table = {"title": "Hunks", "columns": ["hunk"], "rows": [["a"]], "note": "", "others": [steps], "problems": ["b is idle"]}
+    table["digest"] = world.digest(patches=patches)
     (out / "necessity.json").write_text(json.dumps(table))
     page = write(out, patches).read_text()
     assert "<li>b is idle</li>" in page
@@ -284,8 +306,11 @@ def test_the_matrix_is_drawn_with_a_title_and_a_sign_for_every_cell(out, patches
     svg = ElementTree.parse(out / "matrix.svg").getroot()
     space = {"s": "http://www.w3.org/2000/svg"}
     title = svg.find("s:title", space)
-    assert title.get("id") == svg.get("aria-labelledby") and "on cpu 1 of 12 forms pass on 1.3.0, 2 of 12" in title.text
+    assert (
+        title.get("id") == svg.get("aria-labelledby")
+        and "on cpu 1 of 12 forms give the spoken words from the right features on 1.3.0, 2 of 12" in title.text
+    )
     signs = [use.get("href") for use in svg.iterfind(".//s:use", space)]
-    assert len(signs) == 2 * 2 * 2 * len(SHAPES) and signs.count("#fail") == 2 and signs.count("#pass") == 6
+    assert len(signs) == 2 * 2 * 2 * len(SHAPES) and signs.count("#wrong") == 2 and signs.count("#right") == 6
     assert {sign[1:] for sign in signs} <= {group.get("id") for group in svg.iterfind(".//s:defs/s:g", space)}
     assert "prefers-color-scheme: dark" in svg.find("s:style", space).text

@@ -9,7 +9,7 @@ from itertools import groupby
 
 import pytest
 
-from harness import ROOT, HarnessError
+from harness import ROOT, HarnessError, world
 from harness.pr import kit, stairs
 from harness.pr.stairs import Step
 from harness.tests import test_page
@@ -106,6 +106,7 @@ def test_a_body_is_read_in_one_go(out, patches):
     leave(out, patches, name="sim", **bugs)
     for name, rows in (("necessity", 100), ("rivals", kit.ROWS), ("releases", kit.ROWS)):
         table = {"title": name, "columns": ["a"], "rows": [["b"]] * rows, "note": f"{rows} rows."}
+        table |= {"holds": True, "digest": world.digest(patches=patches)}
         (out / f"{name}.json").write_text(json.dumps(table))
     body = texts(out, patches)["body.md"]
     assert "**necessity.** 100 rows.\n\n**rivals.**" in body
@@ -115,6 +116,7 @@ def test_a_body_is_read_in_one_go(out, patches):
 def test_there_is_no_kit_where_another_session_found_a_problem(out, patches):
     leave(out, patches, **known())
     table = {"title": "Necessity", "columns": ["a"], "rows": [], "note": "", "problems": ["0001.patch: nothing needs it"]}
+    table["digest"] = world.digest(patches=patches)
     (out / "necessity.json").write_text(json.dumps(table))
     with pytest.raises(HarnessError, match=r"^0001\.patch: nothing needs it: that comes before a pull request$"):
         kit.write(out, patches)
@@ -138,7 +140,9 @@ def test_there_is_no_kit_without_a_verdict_on_the_series(out, patches):
         kit.write(out, patches)
     leave(out, patches, **known())
     (patches / "0002.patch").write_text(test_page.PATCH)
-    with pytest.raises(HarnessError, match=r"what out/cpu holds is about another series of patches: run `nox -s verdict`"):
+    with pytest.raises(
+        HarnessError, match=r"what out/cpu holds is stale: made from other files than these: run `nox -s verdict`"
+    ):
         kit.write(out, patches)
     assert not (out / "pr").exists()
 
@@ -198,7 +202,7 @@ def test_the_tests_run_as_upstream_would_run_them(tmp_path, monkeypatch):
 
 
 def test_the_tests_become_a_commit_after_the_series(tmp_path):
-    assert "11 files changed" in stairs.export(tmp_path, "Some Sender <sender@example.invalid>")
+    assert "12 files changed" in stairs.export(tmp_path, "Some Sender <sender@example.invalid>")
     *_, last = names = sorted(file.name for file in tmp_path.iterdir())
     assert last == f"{len(names):04d}-Test-processor-model-and-audio-on-any-device.patch"
     authors = {re.search("^From: (.+)", (tmp_path / name).read_text("utf-8"), re.MULTILINE)[1] for name in names}

@@ -15,7 +15,13 @@ TESTS = [f"tests/test_a.py::test_{name}[{k}]" for name in ("one", "two") for k i
 
 def _bug(id="refused", *globs):
     return Bug(
-        id, "wrong", "it is refused", "0001.patch", ("cpu",), (Reason("TypeError", "^no"),), globs or ("test_a.py::test_one*",)
+        id,
+        "wrong",
+        "it is refused",
+        "0001.patch",
+        ("cpu",),
+        (Reason("TypeError", "^no", judged="it"),),
+        globs or ("test_a.py::test_one*",),
     )
 
 
@@ -63,7 +69,8 @@ def test_a_test_without_a_result_is_an_error():
         judge(_run(), Run({}, frozenset()), {_bug(): TESTS[:1]})
 
 
-RELEASE = Release("9.9.9", "", "pinned", "applies", ("one",))
+RELEASE = Release("9.9.9", "", "pinned", "applies", {"one": "^words$|^ModuleNotFoundError"})
+PASSES = Release("9.9.9", "", "pinned", "applies", {"one": "^passes$"})
 
 
 def _record(**changes):
@@ -76,6 +83,17 @@ def test_a_release_as_it_is_expected_is_no_problem():
     # What a release does not have need not pass there either.
     without = Sampled("does not show", "ModuleNotFoundError: no", 2, 0, 0).__dict__
     assert list(problems(RELEASE, _record(bugs={**_record()["bugs"], "one": without}))) == []
+
+
+def test_what_comes_in_place_of_a_bug_is_listed_too():
+    bugs = {**_record()["bugs"], "one": Sampled("does not show", "ValueError: odd", 2, 0, 2).__dict__}
+    (problem,) = problems(RELEASE, _record(bugs=bugs))
+    assert problem.startswith("9.9.9: in place of one comes ValueError: odd; harness/releases.toml says ^words$")
+
+
+def test_what_passes_as_published_has_to_pass_with_the_series():
+    bugs = {**_record()["bugs"], "one": Sampled("does not show", "passes", 2, 0, 1).__dict__}
+    assert list(problems(PASSES, _record(bugs=bugs))) == ["9.9.9: 1 sampled tests of one do not pass with the series"]
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,16 @@ from harness.rivals import Rival, Shown, broken, problems, read_rivals
 from harness.suite import Suite
 from harness.verdict import Bug, Reason, Result, Run
 
-BUG = Bug("deaf", "wrong", "", "0001.patch", ("cpu",), (Reason("TypeError", "deaf"),), ("test_a.py::test_ear",))
+BUG = Bug("deaf", "wrong", "", "0001.patch", ("cpu",), (Reason("TypeError", "deaf", judged="it"),), ("test_a.py::test_ear",))
 EAR, NOSE = "tests/test_a.py::test_ear", "tests/test_a.py::test_nose"
 SUITE = Suite("cpu", (BUG,), (EAR, NOSE), (EAR, NOSE))
 PASS, DEAF, COLD = Result("passed"), Result("failed", "TypeError", "deaf"), Result("failed", "ValueError", "a cold")
 LOUD = Rival(
-    "loud.patch", "louder", "it gives a cold", {"cpu": ["deaf"]}, (Shown("cpu", "test_a.py::*", Reason("ValueError", "cold")),)
+    "loud.patch",
+    "louder",
+    "it gives a cold",
+    {"cpu": ["deaf"]},
+    (Shown("cpu", "test_a.py::*", Reason("ValueError", "cold", judged="it")),),
 )
 
 

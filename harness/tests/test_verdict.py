@@ -10,10 +10,10 @@ from importlib.metadata import version
 import pytest
 
 from harness import HarnessError, lane, trees
-from harness.lane import CATALOGUE, NOTHING
-from harness.report import Lane, markdown, update_readme
+from harness.lane import NOTHING
+from harness.report import Lane, markdown
 from harness.trees import series
-from harness.verdict import Bug, Catalogue, Reason, Result, Run, by_kind, judge, read_catalogue, read_run
+from harness.verdict import CATALOGUE, Bug, Catalogue, Reason, Result, Run, by_kind, judge, read_catalogue, read_run
 
 BUG = Bug(
     "hard-of-hearing",
@@ -21,15 +21,25 @@ BUG = Bug(
     "It hears nothing",
     "0001.patch",
     ("cpu",),
-    (Reason("TypeError", "^deaf$"),),
+    (Reason("TypeError", "^deaf$", judged="what it hears"),),
     ("test_a.py::test_ear[*]",),
 )
 SIGHT = Bug(
-    "blind", "lacks", "It sees nothing", "0002.patch", ("cpu",), (Reason("ValueError", "dark"),), ("test_a.py::test_eye",)
+    "blind",
+    "lacks",
+    "It sees nothing",
+    "0002.patch",
+    ("cpu",),
+    (Reason("ValueError", "dark", ("eye.py:see",)),),
+    ("test_a.py::test_eye",),
 )
 CATALOGUED = Catalogue((BUG, SIGHT), skips=("no second ear here",))
 
-PASS, DEAF, DARK = Result("passed"), Result("failed", "TypeError", "deaf"), Result("failed", "ValueError", "it is dark")
+PASS, DEAF, DARK = (
+    Result("passed"),
+    Result("failed", "TypeError", "deaf"),
+    Result("failed", "ValueError", "it is dark", place="eye.py:see"),
+)
 EARS = ["tests/test_a.py::test_ear[left]", "tests/test_a.py::test_ear[right]"]
 EYE, NOSE = "tests/test_a.py::test_eye", "tests/test_a.py::test_nose"
 
@@ -115,7 +125,9 @@ def test_a_bug_that_no_test_shows_is_reported():
 
 
 def test_a_failure_that_no_bug_names_is_reported():
-    assert f"{NOSE}: fails on upstream for an unlisted reason, TypeError: deaf" in problems(upstream={**UPSTREAM, NOSE: DEAF})
+    assert f"{NOSE}: fails on upstream for an unlisted reason, TypeError from the test itself: deaf" in problems(
+        upstream={**UPSTREAM, NOSE: DEAF}
+    )
 
 
 def test_a_catalogued_test_that_passes_on_upstream_is_reported():
@@ -192,7 +204,7 @@ def collected(tmp_path):
 
 def test_the_phases_of_a_test_are_read_as_one(tmp_path, collected):
     log = _log(tmp_path / "log", _phase("setup"), _phase("call", digest="ab"), _phase("teardown", digest="ab"))
-    assert read_run(log, collected) == Run({NOSE: Result("passed", digest="ab", seconds=0.75)}, frozenset([NOSE]))
+    assert read_run(log, collected) == Run({NOSE: Result("passed", digest="ab", seconds=0.75)}, frozenset([NOSE]), red=False)
 
 
 def test_a_failure_keeps_its_exception_and_stays_a_failure(tmp_path, collected):
@@ -243,6 +255,33 @@ def test_only_exit_codes_0_and_1_are_a_finished_run(tmp_path, collected, exitsta
     assert not read_run(_log(tmp_path / "log", _phase("call"), exitstatus=exitstatus), collected).finished
 
 
+@pytest.mark.parametrize("kind", ["SubtestReport", "SubTestReport"])
+def test_a_subtest_that_fails_is_a_failure_of_its_test(tmp_path, collected, kind):
+    # pytest exits with 1, and the test's own report says that it passed.
+    part = {**_phase("call", "failed", exception={"type": "E", "message": "m", "where": "w"}), "$report_type": kind}
+    run = read_run(_log(tmp_path / "log", part, _phase("call"), exitstatus=1), collected)
+    assert run.results[NOSE].outcome == "failed"
+
+
+@pytest.mark.parametrize(("red", "said"), [(True, "a test failed"), (False, "no test failed")])
+def test_an_exit_status_that_its_results_do_not_explain_is_a_problem(red, said):
+    results = PATCHED if red else UPSTREAM
+    verdict = judge(run(results, red=red), run(PATCHED), CATALOGUED, "cpu")
+    assert f"upstream: pytest's exit status says that {said}, and its results say otherwise" in verdict.problems
+
+
+@pytest.mark.parametrize("place", ["", "eye.py:blink", "processor.py:see"])
+def test_the_same_exception_from_another_place_is_no_reason(place):
+    # A bare assert of the tests would have done as well as one of the package.
+    elsewhere = {**UPSTREAM, EYE: replace(DARK, place=place)}
+    words = f"{EYE}: fails on upstream with ValueError from {place or 'the test itself'}: it is dark, which is not the reason"
+    assert words in problems(upstream=elsewhere)
+
+
+def test_what_a_test_judges_is_no_exception_of_the_package():
+    assert "which is not the reason" in problems(upstream={**UPSTREAM, EARS[0]: replace(DEAF, place="ear.py:hear")})
+
+
 def test_a_log_that_is_not_there_is_an_empty_run(tmp_path):
     assert read_run(tmp_path / "none", tmp_path / "none") == Run({}, frozenset(), finished=False)
 
@@ -254,7 +293,7 @@ kind = "wrong"
 title = "t"
 patch = "p"
 lanes = ["cpu"]
-reasons = [{ type = "E", message = "" }]
+reasons = [{ type = "E", message = "", judged = "all" }]
 tests = ["t"]
 """
 
@@ -341,31 +380,3 @@ def test_every_lane_that_this_host_can_have_is_run_and_the_other_named(monkeypat
     assert "not asked for" not in text
     assert lane.run_every_lane(stack="floor")
     assert (tmp_path / "verdict-floor.md").read_text() == text
-
-
-@pytest.fixture
-def readme(tmp_path):
-    file = tmp_path / "README.md"
-    file.write_text("# Name\n\n<!-- verdict: by hand -->\nold\n<!-- /verdict -->\nMore.\n")
-    return file
-
-
-def test_readme_shows_the_picture_where_the_verdict_has_its_matrix(readme, tmp_path):
-    (tmp_path / "verdict.md").write_text("It holds.\n\n| audio | cpu |\n|---|:-:|\n| int16 | ✓ |\n\n| bug | cpu |\n")
-    (tmp_path / "matrix.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"><title>All pass.</title></svg>')
-    picture = tmp_path / "shown.svg"
-    update_readme(readme, tmp_path, picture)
-    new = "It holds.\n\n![All pass.](shown.svg)\n\n| bug | cpu |\n"
-    assert readme.read_text() == f"# Name\n\n<!-- verdict: by hand -->\n{new}<!-- /verdict -->\nMore.\n"
-    assert picture.read_bytes() == (tmp_path / "matrix.svg").read_bytes()
-    readme.write_text("# Name\n")
-    with pytest.raises(HarnessError, match=r"^README\.md has no place for the verdict"):
-        update_readme(readme, tmp_path, picture)
-
-
-def test_readme_keeps_its_verdict_where_there_is_no_whole_one(readme, tmp_path):
-    (tmp_path / "verdict.md").write_text("It holds, of a few tests.\n")
-    (tmp_path / "matrix.svg").write_text("<svg/>")
-    with pytest.raises(HarnessError, match=r"^there is no verdict with a matrix yet: run `nox -s verdict` first$"):
-        update_readme(readme, tmp_path, tmp_path / "shown.svg")
-    assert "old" in readme.read_text()

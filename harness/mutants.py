@@ -1,0 +1,185 @@
+"""Run the mutants of the series: each is killed by a test that is named, or listed with the reason why it changes nothing.
+
+`harness.mutate` proposes them, in an environment that has cosmic-ray. What changes nothing stands in `tests/mutants.toml`.
+"""
+
+import json
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from harness import ROOT, HarnessError, devices, trees
+from harness.necessity import costs, without
+from harness.suite import SLOW, WORKERS, Suite, each, prepare
+from harness.table import Table, publish
+from harness.trial import Trials, red
+from harness.verdict import Run
+
+LISTED = ROOT / "tests" / "mutants.toml"
+LEAST = 300
+# Where the tests of a file are: they are asked first.
+FIRST = {
+    "audio.py": ("test_audio_input", "test_properties", "test_callers", "test_types"),
+    "processor.py": ("test_audio_input", "test_lazy_parts", "test_moves", "test_device", "test_signatures"),
+    "utils.py": ("test_device", "test_folder"),
+    "model/lfm2_audio.py": ("test_attention", "test_moves", "test_device", "test_signatures"),
+    "model/conformer/processor.py": ("test_moves", "test_audio_input"),
+    "data/mapper.py": ("test_training",),
+    "demo/model.py": ("test_examples",),
+    "detokenizer.py": ("test_lazy_parts",),
+    "moshi/models/compression.py": ("test_lazy_parts",),
+}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A file of the patched package, got wrong in one place.
+
+    Attributes:
+        file: its path in the package
+        line: where
+        operator: what was done to it
+        becomes: the line as it is then
+        text: the whole file
+    """
+
+    file: str
+    line: int
+    operator: str
+    becomes: str
+    text: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Return what tells it from others, wherever its line has moved."""
+        return self.file, self.becomes
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What became of a mutant: the test that killed it and what that said, or the reason why it changes nothing."""
+
+    mutant: Mutant
+    lane: str = ""
+    test: str = ""
+    says: str = ""
+    reason: str = ""
+
+
+def read_listed(file: Path = LISTED) -> dict[tuple[str, str], str]:
+    """Read the mutants that change nothing, with the reason."""
+    entries = tomllib.loads(file.read_text(encoding="utf-8")).get("mutant", []) if file.is_file() else []
+    return {(entry["file"], line): entry["reason"] for entry in entries for line in entry["becomes"]}
+
+
+class Hunt:
+    """What puts mutants into the package and asks the tests."""
+
+    def __init__(self, trials: Trials, suites: Sequence[Suite], green: Mapping[str, Run], scratch: Path) -> None:
+        self.trials, self.suites, self.green, self.scratch = trials, suites, green, scratch
+        self.patched = trees.resolve("patched").path
+        self.costs = {lane: costs(run) for lane, run in green.items()}
+
+    def __call__(self, mutant: Mutant) -> Fate:
+        """Run tests until one kills it."""
+        with TemporaryDirectory(dir=self.scratch) as folder:
+            tree = without(self.patched, f"{trees.PACKAGE}/{mutant.file}", mutant.text, Path(folder))
+            for lane, tests in self.stages(mutant.file):
+                try:
+                    found = red(self.trials.run(str(tree), lane, tests, "--maxfail", "1"), self.green[lane]) if tests else None
+                except HarnessError as error:  # it cannot even be imported
+                    found = ("the import of the package", str(error).rpartition(": ")[2])
+                if found:
+                    return Fate(mutant, lane, *found)
+        return Fate(mutant)
+
+    def stages(self, file: str) -> Iterator[tuple[str, list[str]]]:
+        """Give the quick tests of a file, then all others of the sample, then the rest of the file's."""
+        for suite in self.suites:
+            cost = self.costs[suite.lane]
+            near = [test for test in suite.sample if _near(test, file)]
+            yield suite.lane, sorted((test for test in near if cost[test] < SLOW), key=cost.__getitem__)
+        for suite in self.suites:
+            cost = self.costs[suite.lane]
+            rest = [test for test in suite.sample if not _near(test, file) or cost[test] >= SLOW]
+            yield suite.lane, sorted(rest, key=cost.__getitem__)
+        for suite in self.suites[:1]:
+            yield suite.lane, [test for test in suite.tests if _near(test, file) and test not in suite.sample]
+
+
+def _near(test: str, file: str) -> bool:
+    return Path(test.partition("::")[0]).stem in FIRST.get(file, ())
+
+
+def run(proposed: Path) -> bool:
+    """Hunt every mutant, into `out/mutants.json` and `out/mutants.md`.
+
+    Args:
+        proposed: what `harness.mutate` printed
+
+    Returns:
+        whether each was killed or is listed, and none is listed that was killed or is not there
+
+    Raises:
+        HarnessError: this host lacks the stand-in accelerator, or there are too few mutants to tell anything
+    """
+    start = time.monotonic()
+    devices.refuse("sim", devices.lacks("sim"))
+    found: list[dict[str, Any]] = json.loads(proposed.read_text(encoding="utf-8"))
+    mutants = [Mutant(**entry) for entry in found]
+    if len(mutants) < LEAST:
+        raise HarnessError(f"{proposed.name} has {len(mutants)} mutants, expected {LEAST} or more: run `nox -s mutants`")
+    listed = read_listed()
+    with ThreadPoolExecutor(WORKERS) as pool, TemporaryDirectory() as scratch, Trials() as trials:
+        hunt = Hunt(trials, *prepare(trials, pool), Path(scratch))
+        hunted = [mutant for mutant in mutants if mutant.key not in listed]
+        fates = each(pool, hunt, hunted, f"hunting {len(hunted)} mutants")
+    fates += [Fate(mutant, reason=listed[mutant.key]) for mutant in mutants if mutant.key in listed]
+    problems = [
+        f"{f.mutant.file}:{f.mutant.line}: no test kills `{f.mutant.becomes}` ({f.mutant.operator})"
+        for f in fates
+        if not (f.test or f.reason)
+    ]
+    gone = sorted(listed.keys() - {mutant.key for mutant in mutants})
+    problems += [f"tests/mutants.toml lists `{line}` of {file}, which nobody proposes" for file, line in gone]
+    seconds = round(time.monotonic() - start)
+    publish("mutants", killers(fates), table(fates), problems=problems, seconds=seconds)
+    print(f"{len(mutants)} mutants, {sum(bool(f.test) for f in fates)} killed, {len(problems)} problems; {seconds} s")
+    return not problems
+
+
+def killers(fates: Sequence[Fate]) -> Table:
+    """Sum up by file."""
+    rows = []
+    for file in sorted({fate.mutant.file for fate in fates}):
+        own = [fate for fate in fates if fate.mutant.file == file]
+        killed = Counter(fate.test.partition("[")[0] for fate in own if fate.test)
+        first = ", ".join(f"{test} {n}" for test, n in killed.most_common(3))
+        rows.append([file, str(len(own)), str(killed.total()), str(sum(bool(fate.reason) for fate in own)), first])
+    note = "A mutant is the patched package with one changed line got wrong. The first test that fails, or gives other bits, kills it."
+    return Table(
+        "Mutants: what the tests would notice", ("file", "mutants", "killed", "change nothing", "most often by"), rows, note
+    )
+
+
+def table(fates: Sequence[Fate]) -> Table:
+    """Make the table of all mutants."""
+    rows = [
+        [
+            f"{f.mutant.file}:{f.mutant.line}",
+            f.mutant.operator,
+            f.mutant.becomes,
+            f.test or f.reason or "nothing",
+            f.says or "",
+        ]
+        for f in sorted(fates, key=lambda fate: (fate.mutant.file, fate.mutant.line))
+    ]
+    return Table(
+        "Mutants: each", ("line", "what was done", "as it is then", "killed by, or why it changes nothing", "which says"), rows
+    )

@@ -1,0 +1,95 @@
+"""The closed world of a run: what of a user's shell reaches it, and the digest of all that its verdict hangs on.
+
+Standard library alone, for `harness.gate` and `harness.drift`.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from harness import PATCHES, ROOT
+
+# Where programs and libraries are, which devices there are, and which compiler: the rest of a shell stays outside.
+KEPT = frozenset(
+    "PATH HOME USER LOGNAME TMPDIR TEMP TMP TERM COLUMNS CXX LD_LIBRARY_PATH DYLD_LIBRARY_PATH SYSTEMROOT".split()
+)
+KEPT_PREFIXES = ("CUDA_VISIBLE_", "NVIDIA_VISIBLE_", "ROCR_VISIBLE_", "HIP_VISIBLE_", "PJRT_DEVICE", "TPU_")
+# Text is UTF-8, packages are the environment's own, and nothing is asked of a hub.
+FIXED = {"PYTHONUTF8": "1", "PYTHONNOUSERSITE": "1", "HF_HUB_OFFLINE": "1", "LC_ALL": "C.UTF-8"}
+# Nothing of a user's git: neither settings nor a repository that a hook, or a rebase, names.
+NO_GIT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+
+# pytest's settings are those of tox.ini, whatever file lies beside it.
+SETTINGS = ("-c", str(ROOT / "tox.ini"), "--rootdir", str(ROOT))
+
+# What a verdict hangs on, in this repository; the lock of its stack and the patches come on top.
+SUITE = ("conftest.py", "tox.ini", "tests", "harness", "fixtures/clips", "fixtures/checkpoint")
+APART = ("harness/tests", "harness/stacks", "harness/pr")
+STALE = "stale: made from other files than these"
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return the variables of a run, with some more."""
+    kept = {name: value for name, value in os.environ.items() if name in KEPT or name.startswith(KEPT_PREFIXES)}
+    return {**kept, **FIXED, **more}
+
+
+@cache
+def digest(stack: str | None = None, patches: Path = PATCHES, lock: str = "", root: Path = ROOT) -> str:
+    """Hash all that a verdict hangs on: suite, catalogue, census, harness, fixtures, checkpoint, series and stack.
+
+    Args:
+        stack: its name, "pinned" if None
+        patches: the series
+        lock: SHA-256 of the stack's lock, if it is not the one that lies here
+        root: the repository
+    """
+    total = hashlib.sha256()
+    for file in _files(root):
+        total.update(f"{file.relative_to(root).as_posix()}\0{_sha256(file)}\n".encode())
+    for patch in sorted(patches.rglob("*.patch")):
+        total.update(f"{patch.relative_to(patches).as_posix()}\0{_sha256(patch)}\n".encode())
+    total.update((lock or lock_sha256(stack, root)).encode())
+    return total.hexdigest()
+
+
+def series_sha256(patches: Path = PATCHES) -> str:
+    """Hash the patches and their names."""
+    total = hashlib.sha256()
+    for patch in sorted(patches.glob("*.patch")):
+        total.update(f"{patch.name}\0{_sha256(patch)}\n".encode())
+    return total.hexdigest()
+
+
+def is_stale(record: Mapping[str, Any], patches: Path = PATCHES) -> bool:
+    """Say whether a record was made from other files than these.
+
+    The lock of `latest` is resolved anew now and then: there the record's own counts.
+    """
+    stack = record.get("stack")
+    lock = record.get("lock sha256", "") if stack == "latest" else ""
+    return bool(record.get("digest") != digest(stack, patches, lock))
+
+
+def lock_sha256(stack: str | None = None, root: Path = ROOT) -> str:
+    """Hash the lock of a stack; empty if there is none."""
+    file = root / "harness" / "stacks" / f"{stack or 'pinned'}.txt"
+    return _sha256(file) if file.is_file() else ""
+
+
+def _files(root: Path) -> Iterator[Path]:
+    for name in SUITE:
+        path = root / name
+        yield from sorted(f for f in path.rglob("*") if _counts(f, root)) if path.is_dir() else [path]
+
+
+def _counts(file: Path, root: Path) -> bool:
+    name = file.relative_to(root).as_posix()
+    return file.is_file() and "__pycache__" not in file.parts and not any(name.startswith(f"{apart}/") for apart in APART)
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
