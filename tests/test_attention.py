@@ -72,6 +72,6 @@ def test_a_model_on_the_cpu_gives_the_spoken_words(processor, flashing):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
 def test_what_flash_attention_can_compute_stays_with_it(processor, flashing, dtype):
     model = flashing(dtype)
-    with contextlib.suppress(ImportError):  # where it is not installed
+    with contextlib.suppress(ImportError, ValueError):  # where it is not installed, by transformers 5 and 4
         hear(processor, model, dtype)
     assert model.lfm.config._attn_implementation == CHOSEN
