@@ -109,7 +109,7 @@ def test_a_body_is_read_in_one_go(out, patches):
         table |= {"holds": True, "digest": world.digest(patches=patches)}
         (out / f"{name}.json").write_text(json.dumps(table))
     body = texts(out, patches)["body.md"]
-    assert "**necessity.** 100 rows.\n\n**rivals.**" in body
+    assert "**necessity.** 100 rows.\n\n**Mutants.** Not run:" in body
     assert len(body.splitlines()) < 120
 
 
