@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 # What cosmic-ray replaces by each of the others: one other tells as much.
-ONE_OF = ("ReplaceBinaryOperator", "ReplaceComparisonOperator", "ReplaceUnaryOperator")
+ONE_OF = ("NumberReplacer", "ReplaceBinaryOperator", "ReplaceComparisonOperator", "ReplaceUnaryOperator")
+# Files in which a function that the series changes anywhere loses its other statements too, one at a time.
+WHOLE = ("model/lfm2_audio.py", "processor.py", "utils.py")
 
 # In a line: what is replaced, by what, and how it is called.
 LINES = [
@@ -43,6 +45,10 @@ LINES = [
 ]
 
 
+# What is no statement to drop: an assert of upstream's holds for any chat that it made itself.
+DEFINITIONS = ast.Assert | ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef
+
+
 def propose(upstream: Path, patched: Path) -> Iterator[dict[str, Any]]:
     """List the mutants of every file that differs, none twice."""
     for file in sorted(patched.rglob("*.py")):
@@ -51,7 +57,8 @@ def propose(upstream: Path, patched: Path) -> Iterator[dict[str, Any]]:
         before = upstream / name
         lines = changed(before.read_text(encoding="utf-8") if before.is_file() else "", text)
         known = {meaning(text)}
-        for operator, line, mutant in (*operators(text, lines), *replacements(text, lines), *deletions(text, lines)):
+        whole = functions(text, lines) if name in WHOLE else lines
+        for operator, line, mutant in (*operators(text, lines), *replacements(text, lines), *deletions(text, whole)):
             if (what := meaning(mutant)) and what not in known:
                 known.add(what)
                 yield {"file": name, "line": line, "operator": operator, "text": mutant, "becomes": becomes(text, mutant)}
@@ -61,6 +68,13 @@ def changed(before: str, after: str) -> set[int]:
     """Return the numbers of the lines that are new or other than before."""
     matcher = difflib.SequenceMatcher(None, before.splitlines(), after.splitlines(), autojunk=False)
     return {line + 1 for tag, _, _, start, end in matcher.get_opcodes() if tag != "equal" for line in range(start, end)}
+
+
+def functions(text: str, lines: set[int]) -> set[int]:
+    """Add the lines of the functions that the lines are in, with their decorators."""
+    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
+    spans = [range(min([node.lineno, *(d.lineno for d in node.decorator_list)]), (node.end_lineno or 0) + 1) for node in nodes]
+    return lines.union(*(span for span in spans if lines.intersection(span)))
 
 
 def meaning(text: str) -> str:
@@ -78,8 +92,8 @@ def meaning(text: str) -> str:
 def becomes(text: str, mutant: str) -> str:
     """Give the lines of a mutant that are other, or what went."""
     lines = list(difflib.unified_diff(text.splitlines(), mutant.splitlines(), n=0, lineterm=""))[2:]
-    new = [line[1:].strip() for line in lines if line.startswith("+")]
-    return " ".join(new) or "without " + " ".join(line[1:].strip() for line in lines if line.startswith("-"))
+    new = " ".join(line[1:].strip() for line in lines if line.startswith("+"))
+    return new if new not in ("", "pass") else "without " + " ".join(line[1:].strip() for line in lines if line.startswith("-"))
 
 
 def operators(text: str, lines: set[int]) -> Iterator[tuple[str, int, str]]:
@@ -115,14 +129,20 @@ def replacements(text: str, lines: set[int]) -> Iterator[tuple[str, int, str]]:
 
 
 def deletions(text: str, lines: set[int]) -> Iterator[tuple[str, int, str]]:
-    """Leave out each statement that lies in the lines."""
+    """Leave out each statement, and each decorator, that lies in the lines."""
     whole = text.splitlines(keepends=True)
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.stmt) and not isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef):
+        for line in [d.lineno for d in getattr(node, "decorator_list", ()) if d.lineno in lines]:
+            yield "a decorator dropped", line, "".join([*whole[: line - 1], *whole[line:]])
+        if isinstance(node, ast.stmt) and not isinstance(node, DEFINITIONS) and not _is_words(node):
             own = range(node.lineno, (node.end_lineno or node.lineno) + 1)
             if set(own) <= lines:
                 rest = [*whole[: own[0] - 1], " " * node.col_offset + "pass\n", *whole[own[-1] :]]
                 yield "a statement dropped", node.lineno, "".join(rest)
+
+
+def _is_words(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def main(arguments: Iterable[str]) -> None:

@@ -114,6 +114,18 @@ def test_any_array_of_the_samples_gives_the_same_mel(liquid_audio, processor, tm
     torch.testing.assert_close(mel, mel_of(liquid_audio, processor, SCALED), rtol=0, atol=0)
 
 
+@pytest.mark.core
+def test_a_second_clip_follows_the_first(liquid_audio, processor, chat, record_property):
+    for wave in (SPEECH, SPEECH[:, 4_000:]):
+        chat.add_audio(wave, RATE)
+    record_property("digest", digest(chat.audio_in, chat.modality_flag))
+    alone = [mel_of(liquid_audio, processor, wave) for wave in (SPEECH, SPEECH[:, 4_000:])]
+    assert chat.audio_in.equal(torch.cat(alone, 1))
+    assert chat.audio_in_lens.tolist() == [mel.shape[1] for mel in alone]
+    embeddings = sum(-(mel.shape[1] // -8) for mel in alone)
+    assert (chat.modality_flag == liquid_audio.LFMModality.AUDIO_IN).sum() == embeddings
+
+
 @pytest.mark.accelerator
 @pytest.mark.core
 @pytest.mark.parametrize("dtype", ["float32", "int16"])

@@ -8,6 +8,7 @@ import inspect
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from harness.speech import digest
 
@@ -35,6 +36,14 @@ def test_decode_gives_a_waveform_on_the_processors_device(processor, device, rec
     assert wave.device.type == device.type
     assert wave.isfinite().all()
     assert wave.abs().max() > 0
+    assert not wave.requires_grad
+
+
+@pytest.mark.parametrize("part", ["audio_detokenizer", "mimi"])
+def test_a_part_has_the_weights_of_the_checkpoint(processor, part):
+    file = {"audio_detokenizer": f"{processor.detokenizer_path}/model.safetensors", "mimi": processor.mimi_weights_path}[part]
+    held, weights = getattr(processor, part).state_dict(), load_file(file)
+    assert [name for name, weight in weights.items() if not held[name].cpu().equal(weight)] == []
 
 
 @pytest.mark.host

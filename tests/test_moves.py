@@ -12,7 +12,7 @@ from harness import devices
 from harness.speech import clips, mel_digest, normalise, transcribe
 
 CLIP = clips()[0]
-TOKENS = torch.tensor([[1, 2]])
+TOKENS, FRAME, FLAGS = torch.tensor([[1, 2]]), torch.arange(8)[:, None], torch.tensor([1, 1, 3])
 
 
 def ask(chat):
@@ -34,8 +34,7 @@ def add_text(chat):
 
 def append(chat):
     """Add what a model gave: two tokens of text, and a frame of codes."""
-    flags = torch.tensor([1, 1, 3])
-    chat.append(text=TOKENS, audio_out=torch.zeros((8, 1), dtype=torch.long), modality_flag=flags)
+    chat.append(text=TOKENS, audio_out=FRAME, modality_flag=FLAGS)
 
 
 # What each adds to text, audio_out and modality_flag.
@@ -51,6 +50,15 @@ def test_what_is_added_joins_the_chat(liquid_audio, fresh, elsewhere, add):
     assert {tensor.device.type for tensor in chat.values()} == {"cpu"}
     lengths = [chat[name].shape[1] for name in ("text", "audio_out", "modality_flag")]
     assert lengths == [1 + ADDED[add][0], ADDED[add][1], 1 + ADDED[add][2]]
+
+
+@pytest.mark.core
+def test_what_is_appended_comes_last(liquid_audio, processor):
+    chat = liquid_audio.ChatState(processor)
+    append(chat)
+    assert chat.text[0, 1:].tolist() == TOKENS[0].tolist()
+    assert chat.audio_out.tolist() == FRAME.tolist()
+    assert chat.modality_flag[0, 1:].tolist() == FLAGS.tolist()
 
 
 @pytest.fixture(scope="session")

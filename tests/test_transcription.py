@@ -120,3 +120,14 @@ def test_any_rate_gives_the_spoken_words(processor, models, record_property, rat
     record_property("digest", spoken.digest)
     record_property("transcript", spoken.text)
     assert normalise(spoken.text) == clip.text
+
+
+@pytest.mark.core
+def test_interleaved_generation_gives_the_spoken_words(processor, models, record_property, monkeypatch):
+    model, clip = models(torch.float32), SOME[0]
+    monkeypatch.setattr(model.conf, "interleaved_n_text", 64)  # this checkpoint answers in text alone
+    monkeypatch.setattr(model, "generate_sequential", model.generate_interleaved)
+    spoken = transcribe(processor, model, lambda chat: chat.add_audio(clip.mono(), clip.sampling_rate), torch.float32)
+    record_property("digest", spoken.digest)
+    record_property("transcript", spoken.text)
+    assert normalise(spoken.text) == clip.text
