@@ -6,7 +6,7 @@
 import json
 import time
 import tomllib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,15 +14,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from harness import ROOT, HarnessError, devices, trees
+from harness import ROOT, HarnessError, devices, series, trees
 from harness.necessity import costs, without
-from harness.suite import SLOW, WORKERS, Suite, each, prepare
+from harness.suite import LANES, SLOW, WORKERS, Suite, each, prepare
 from harness.table import Table, publish
 from harness.trial import Trials, red
 from harness.verdict import Run
 
 LISTED = ROOT / "tests" / "mutants.toml"
 LEAST = 300
+KILLERS = 16  # tests that are asked first
 # Where the tests of a file are: they are asked first.
 FIRST = {
     "audio.py": ("test_audio_input", "test_properties", "test_callers", "test_types"),
@@ -84,33 +85,44 @@ class Hunt:
     def __init__(self, trials: Trials, suites: Sequence[Suite], green: Mapping[str, Run], scratch: Path) -> None:
         self.trials, self.suites, self.green, self.scratch = trials, suites, green, scratch
         self.patched = trees.resolve("patched").path
+        self.said = series.lint(self.patched)
         self.costs = {lane: costs(run) for lane, run in green.items()}
+        # The tests that have killed mutants of a file, which are likely to kill others.
+        self.killers: defaultdict[str, Counter[str]] = defaultdict(Counter)
 
     def __call__(self, mutant: Mutant) -> Fate:
-        """Run tests until one kills it."""
+        """Ask the tests, and upstream's mypy, until one kills it."""
         with TemporaryDirectory(dir=self.scratch) as folder:
             tree = without(self.patched, f"{trees.PACKAGE}/{mutant.file}", mutant.text, Path(folder))
             for lane, tests in self.stages(mutant.file):
+                if not tests and (errors := [line for line in series.lint(tree) - self.said if ": error: " in line]):
+                    return Fate(mutant, "", "mypy", errors[0])
                 try:
                     found = red(self.trials.run(str(tree), lane, tests, "--maxfail", "1"), self.green[lane]) if tests else None
                 except HarnessError as error:  # it cannot even be imported
                     found = ("the import of the package", str(error).rpartition(": ")[2])
                 if found:
+                    if lane == LANES[0] and "::" in found[0]:
+                        self.killers[mutant.file][f"tests/{found[0]}"] += 1
                     return Fate(mutant, lane, *found)
         return Fate(mutant)
 
     def stages(self, file: str) -> Iterator[tuple[str, list[str]]]:
-        """Give the quick tests of a file, then all others of the sample, then the rest of the file's."""
+        """Give tests in the order of what they tell for what they cost; none, once, for mypy."""
+        first, second = self.suites
+        yield first.lane, [test for test, _ in self.killers[file].most_common(KILLERS)]
+        yield first.lane, self.quick(first, file)
+        yield first.lane, []
+        yield second.lane, self.quick(second, file)
+        yield first.lane, [test for test in first.tests if _near(test, file) and test not in first.sample]
         for suite in self.suites:
-            cost = self.costs[suite.lane]
-            near = [test for test in suite.sample if _near(test, file)]
-            yield suite.lane, sorted((test for test in near if cost[test] < SLOW), key=cost.__getitem__)
-        for suite in self.suites:
-            cost = self.costs[suite.lane]
-            rest = [test for test in suite.sample if not _near(test, file) or cost[test] >= SLOW]
-            yield suite.lane, sorted(rest, key=cost.__getitem__)
-        for suite in self.suites[:1]:
-            yield suite.lane, [test for test in suite.tests if _near(test, file) and test not in suite.sample]
+            quick = set(self.quick(suite, file))
+            yield suite.lane, sorted((test for test in suite.sample if test not in quick), key=self.costs[suite.lane].__getitem__)
+
+    def quick(self, suite: Suite, file: str) -> list[str]:
+        """Choose of the sample what is about a file and starts no Python, the fastest first."""
+        cost = self.costs[suite.lane]
+        return sorted((test for test in suite.sample if _near(test, file) and cost[test] < SLOW), key=cost.__getitem__)
 
 
 def _near(test: str, file: str) -> bool:
