@@ -190,7 +190,9 @@ def main() -> int:
     except HarnessError as error:
         print(f"error: {error}", file=sys.stderr)
     except OSError as error:  # a disk that is full, a folder that cannot be written, a program that is not there
-        print(f"error: {error.strerror or error}: {error.filename or 'out/ or .cache/'}", file=sys.stderr)
+        missing = isinstance(error, FileNotFoundError) and "/" not in str(error.filename)
+        why = "not installed" if missing else error.strerror or error
+        print(f"error: {why}: {error.filename or 'out/ or .cache/'}", file=sys.stderr)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
     return 2

@@ -117,7 +117,10 @@ class Hunt:
         yield first.lane, [test for test in first.tests if _near(test, file) and test not in first.sample]
         for suite in self.suites:
             quick = set(self.quick(suite, file))
-            yield suite.lane, sorted((test for test in suite.sample if test not in quick), key=self.costs[suite.lane].__getitem__)
+            yield (
+                suite.lane,
+                sorted((test for test in suite.sample if test not in quick), key=self.costs[suite.lane].__getitem__),
+            )
 
     def quick(self, suite: Suite, file: str) -> list[str]:
         """Choose of the sample what is about a file and starts no Python, the fastest first."""
@@ -136,7 +139,7 @@ def run(proposed: Path) -> bool:
         proposed: what `harness.mutate` printed
 
     Returns:
-        whether each was killed or is listed, and none is listed that was killed or is not there
+        whether each was killed or is listed, and none is listed that is not there
 
     Raises:
         HarnessError: this host lacks the stand-in accelerator, or there are too few mutants to tell anything

@@ -10,6 +10,7 @@ import difflib
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ LINES = [
     (r"\(([\w.]+), ([\w.]+)\)", r"(\2, \1)", "arguments swapped"),
     (r"\[([^\[\]]+), ([^\[\]]+)\]", r"[\2, \1]", "items swapped"),
     (r" \| ([\w.]+)(?=[,): ])", "", "a type fewer"),
+    (r"^type (\w+) = .+", r"type \1 = object", "any type"),
+    (r"\b(wave|sampling_rate|device): [\w. |]+", r"\1: object", "any type"),
 ]
 
 
@@ -56,12 +59,15 @@ def propose(upstream: Path, patched: Path) -> Iterator[dict[str, Any]]:
         text = file.read_text(encoding="utf-8")
         before = upstream / name
         lines = changed(before.read_text(encoding="utf-8") if before.is_file() else "", text)
-        known = {meaning(text)}
+        known, same = {meaning(text)}, Counter[str]()
         whole = functions(text, lines) if name in WHOLE else lines
         for operator, line, mutant in (*operators(text, lines), *replacements(text, lines), *deletions(text, whole)):
             if (what := meaning(mutant)) and what not in known:
                 known.add(what)
-                yield {"file": name, "line": line, "operator": operator, "text": mutant, "becomes": becomes(text, mutant)}
+                words = becomes(text, mutant)
+                same[words] += 1
+                words += f" (the {same[words]}. of these)" * (same[words] > 1)
+                yield {"file": name, "line": line, "operator": operator, "text": mutant, "becomes": words}
 
 
 def changed(before: str, after: str) -> set[int]:
@@ -93,7 +99,9 @@ def becomes(text: str, mutant: str) -> str:
     """Give the lines of a mutant that are other, or what went."""
     lines = list(difflib.unified_diff(text.splitlines(), mutant.splitlines(), n=0, lineterm=""))[2:]
     new = " ".join(line[1:].strip() for line in lines if line.startswith("+"))
-    return new if new not in ("", "pass") else "without " + " ".join(line[1:].strip() for line in lines if line.startswith("-"))
+    return (
+        new if new not in ("", "pass") else "without " + " ".join(line[1:].strip() for line in lines if line.startswith("-"))
+    )
 
 
 def operators(text: str, lines: set[int]) -> Iterator[tuple[str, int, str]]:

@@ -12,7 +12,7 @@ import torch
 
 from harness import ROOT
 from harness.expect import refused
-from harness.speech import clips, digest
+from harness.speech import digest
 
 RATE = 16_000
 SPEECH = torch.linspace(-0.5, 0.5, 8_000).sin().reshape(1, -1)
@@ -141,6 +141,13 @@ def test_a_shape_whose_channels_cannot_be_told_is_refused(chat, container, shape
     with refused(ValueError, r"^expected shape \(samples,\), \(channels, samples\) or .*got \("):
         chat.add_audio(CONTAINERS[container](torch.zeros(SHAPES[shape])), RATE)
     assert chat.audio_in_lens.tolist() == []
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("channels", [2, 8])
+def test_the_fewest_samples_that_tell_the_channels_are_taken(chat, channels):
+    chat.add_audio(torch.zeros(channels, 16 * channels), 500 * channels)
+    assert chat.audio_in_lens.tolist() == [4]
 
 
 @pytest.mark.core
@@ -277,8 +284,3 @@ def test_half_precision_is_resampled_as_float32(liquid_audio, processor, dtype, 
     torch.testing.assert_close(
         mel_of(liquid_audio, processor, wave, rate), mel_of(liquid_audio, processor, wave.float(), rate), rtol=0, atol=0
     )
-
-
-def test_the_clips_come_in_the_rates_and_channels_that_users_hold():
-    assert {clip.channels for clip in clips()} == {1, 2}
-    assert {clip.sampling_rate for clip in clips()} == {8_000, 16_000, 22_050, 24_000, 44_100, 48_000}

@@ -20,10 +20,6 @@ SPOKEN = {
 }
 
 
-def test_there_is_an_example_for_each_common_source():
-    assert list(EXAMPLES) == ["soundfile", "librosa", "scipy.io.wavfile", "wave", "gradio", "datasets"]
-
-
 @pytest.mark.core
 @pytest.mark.parametrize("spoken", SPOKEN)
 @pytest.mark.parametrize("source", EXAMPLES)

@@ -138,10 +138,6 @@ def test_the_waveform_is_exported(liquid_audio):
     assert {torch.Tensor, list[float]} < set(typing.get_args(liquid_audio.Waveform.__value__))
 
 
-def test_the_package_says_that_it_is_typed(liquid_audio):
-    assert (Path(liquid_audio.__file__).parent / "py.typed").is_file()
-
-
 def test_the_documented_examples_run(liquid_audio, processor, chat, tmp_path, monkeypatch):
     shutil.copy(CLIPS / SPEECH.file, tmp_path / "speech.wav")
     monkeypatch.chdir(tmp_path)
