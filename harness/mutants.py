@@ -23,6 +23,7 @@ from harness.verdict import Run
 
 LISTED = ROOT / "tests" / "mutants.toml"
 LEAST = 300
+WHOLE = 20  # up to so many parametrisations of a test are all asked
 KILLERS = 16  # tests that are asked first
 # Where the tests of a file are: they are asked first.
 FIRST = {
@@ -152,7 +153,7 @@ def run(proposed: Path) -> bool:
         raise HarnessError(f"{proposed.name} has {len(mutants)} mutants, expected {LEAST} or more: run `nox -s mutants`")
     listed = read_listed()
     with ThreadPoolExecutor(WORKERS) as pool, TemporaryDirectory() as scratch, Trials() as trials:
-        hunt = Hunt(trials, *prepare(trials, pool), Path(scratch))
+        hunt = Hunt(trials, *prepare(trials, pool, WHOLE), Path(scratch))
         hunted = [mutant for mutant in mutants if mutant.key not in listed]
         fates = each(pool, hunt, hunted, f"hunting {len(hunted)} mutants")
     fates += [Fate(mutant, reason=listed[mutant.key]) for mutant in mutants if mutant.key in listed]

@@ -37,9 +37,9 @@ class Suite:
         return [test for test in tests if any(bug.shown_by(test) for bug in bugs)]
 
 
-def prepare(trials: Trials, pool: ThreadPoolExecutor) -> tuple[list[Suite], dict[str, Run]]:
-    """Collect the suite on each lane, and run its sample with the whole series applied."""
-    suites = each(pool, lambda lane: _collect(trials, lane), LANES, "collecting")
+def prepare(trials: Trials, pool: ThreadPoolExecutor, whole: int = 4) -> tuple[list[Suite], dict[str, Run]]:
+    """Collect the suite on each lane, and run its sample with the whole series applied; `whole` is that of `sample`."""
+    suites = each(pool, lambda lane: _collect(trials, lane, whole), LANES, "collecting")
     runs = each(pool, lambda suite: trials.run("patched", suite.lane, suite.sample), suites, "running the sample")
     slow = {test.replace(LANES[0], "") for test, result in runs[0].results.items() if result.seconds > SLOW}
     green = {LANES[0]: runs[0]}
@@ -50,10 +50,10 @@ def prepare(trials: Trials, pool: ThreadPoolExecutor) -> tuple[list[Suite], dict
     return suites, green
 
 
-def _collect(trials: Trials, lane: str) -> Suite:
+def _collect(trials: Trials, lane: str, whole: int) -> Suite:
     tests = trials.collect("patched", lane)
     bugs = tuple(bug for bug in read_catalogue(CATALOGUE).bugs if lane in bug.lanes)
-    return Suite(lane, bugs, tuple(tests), tuple(sample(tests, bugs)))
+    return Suite(lane, bugs, tuple(tests), tuple(sample(tests, bugs, whole)))
 
 
 def sample(tests: Iterable[str], bugs: Sequence[Bug], whole: int = 4) -> list[str]:

@@ -185,7 +185,7 @@ def test_audio_of_less_than_two_frames_is_refused(chat, container, samples):
 
 
 @pytest.mark.core
-@pytest.mark.parametrize(("samples", "rate"), [(320, RATE), (160, 8_000), (440, 22_050), (880, 44_100)])
+@pytest.mark.parametrize(("samples", "rate"), [(320, RATE), (160, 8_000), (440, 22_050), (880, 44_100), (3_517, 176_400)])
 def test_audio_of_two_frames_is_taken(chat, record_property, samples, rate):
     chat.add_audio(SPEECH[:, :samples], rate)
     record_property("digest", digest(chat.audio_in))
@@ -194,7 +194,7 @@ def test_audio_of_two_frames_is_taken(chat, record_property, samples, rate):
 
 
 @pytest.mark.core
-@pytest.mark.parametrize(("samples", "rate"), [(159, 8_000), (439, 22_050), (879, 44_100)])
+@pytest.mark.parametrize(("samples", "rate"), [(159, 8_000), (439, 22_050), (879, 44_100), (3_516, 176_400)])
 def test_audio_of_less_than_two_frames_at_another_rate_is_refused(chat, samples, rate):
     with refused(ValueError, rf"^expected at least 20ms of audio, got {samples} samples at {rate}Hz$"):
         chat.add_audio(SPEECH[:, :samples], rate)
@@ -220,7 +220,9 @@ def test_a_sampling_rate_that_is_no_whole_number_is_refused(chat, rate):
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("rate", ["16000", b"16000", None, (16_000,)], ids=lambda rate: type(rate).__name__)
+@pytest.mark.parametrize(
+    "rate", ["16000", b"16000", None, (16_000,), torch.tensor([RATE, RATE])], ids=lambda rate: type(rate).__name__
+)
 def test_a_sampling_rate_that_is_no_number_is_refused(chat, rate):
     with refused(TypeError, "^expected the samples per second as a number, got "):
         chat.add_audio(SPEECH, rate)
@@ -232,6 +234,18 @@ def test_a_sampling_rate_that_is_no_number_is_refused(chat, rate):
 )
 def test_any_whole_number_is_a_sampling_rate(liquid_audio, processor, rate):
     assert mel_of(liquid_audio, processor, SPEECH, rate).equal(mel_of(liquid_audio, processor, SPEECH))
+
+
+def test_float64_of_several_channels_is_mixed_in_float32(liquid_audio, processor):
+    stereo = torch.cat([SPEECH, SPEECH.flip(1) / 3])
+    assert mel_of(liquid_audio, processor, stereo.double()).equal(mel_of(liquid_audio, processor, stereo))
+
+
+@pytest.mark.core
+def test_the_lowest_sampling_rate_is_taken(chat, record_property):
+    chat.add_audio(SPEECH[:, :2], 2)
+    record_property("digest", digest(chat.audio_in))
+    assert chat.audio_in_lens.tolist() == [101]
 
 
 def test_stereo_keeps_both_channels_under_python_O(liquid_audio, checkpoint, device):
@@ -264,6 +278,16 @@ def test_the_callers_data_stays_as_it_was(liquid_audio, fresh, device, container
     wave = CONTAINERS[container](SPEECH.clone())
     mel_of(liquid_audio, fresh, wave)
     assert torch.as_tensor(wave).equal(SPEECH)
+
+
+@pytest.mark.host
+def test_training_adds_dither(liquid_audio, fresh):
+    torch.manual_seed(0)
+    mel = mel_of(liquid_audio, fresh.train(), SPEECH / 1_000)
+    torch.manual_seed(0)
+    dithered = SPEECH / 1_000 + fresh.audio.featurizer.dither * torch.randn_like(SPEECH)
+    assert mel.equal(mel_of(liquid_audio, fresh.eval(), dithered))
+    assert not mel.equal(mel_of(liquid_audio, fresh, SPEECH / 1_000))
 
 
 @pytest.mark.core

@@ -1,5 +1,6 @@
 """The device that nobody named is the best one here, the one that somebody named is used, and the rest is refused."""
 
+import linecache
 import re
 import warnings
 
@@ -79,6 +80,7 @@ def test_an_accelerator_that_does_not_compute_is_passed_over_with_a_warning(load
     assert device_of(loaded).type == "cpu"
     said = [warning for warning in caught if "does not compute" in str(warning.message)]
     assert [(warning.category, warning.filename) for warning in said] == [(UserWarning, __file__)]
+    assert ".from_pretrained(" in linecache.getline(__file__, said[0].lineno)
     assert re.fullmatch(
         rf"{broken} is reported but does not compute \((Could not|Cannot) .+\), using cpu", str(said[0].message)
     )

@@ -10,10 +10,20 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from harness.expect import refused
 from harness.speech import digest
 
 CODES = torch.arange(8 * 4).reshape(1, 8, 4) * 61 % 2048
 SAMPLES = 4 * 1920
+# Where the weights of a part are, and what is said where they are not.
+PATHS = {
+    "mimi": ("mimi_weights_path", "Mimi weights, use LFM2AudioProcessor.decode instead", "mimi_weights_path"),
+    "audio_detokenizer": (
+        "detokenizer_path",
+        "LFM based audio detokenizer, use LFM2AudioProcessor.mimi instead",
+        "detokenizer_weights_path",
+    ),
+}
 
 pytestmark = pytest.mark.core
 no_values = pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter:UserWarning")
@@ -39,11 +49,30 @@ def test_decode_gives_a_waveform_on_the_processors_device(processor, device, rec
     assert not wave.requires_grad
 
 
-@pytest.mark.parametrize("part", ["audio_detokenizer", "mimi"])
+@pytest.mark.parametrize("part", PATHS)
 def test_a_part_has_the_weights_of_the_checkpoint(processor, part):
     file = {"audio_detokenizer": f"{processor.detokenizer_path}/model.safetensors", "mimi": processor.mimi_weights_path}[part]
     held, weights = getattr(processor, part).state_dict(), load_file(file)
     assert [name for name, weight in weights.items() if not held[name].cpu().equal(weight)] == []
+
+
+@pytest.mark.host
+@pytest.mark.parametrize("name", ["a name", None], ids=["named", "unnamed"])
+@pytest.mark.parametrize("part", PATHS)
+def test_a_checkpoint_without_a_part_says_so(fresh, part, name):
+    path, named, unnamed = PATHS[part]
+    setattr(fresh, path, None)
+    fresh.name = name
+    with refused(
+        AttributeError, f"^model a name does not provide {named}" if name else f"^expected `{unnamed}` to be specified"
+    ):
+        getattr(fresh, part)
+
+
+@pytest.mark.parametrize("code", [-1, 2048])
+def test_codes_out_of_range_are_refused(processor, code):
+    with refused(RuntimeError, "^expected audio codes in range"):
+        processor.decode(torch.full((1, 8, 1), code))
 
 
 @pytest.mark.host

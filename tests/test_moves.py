@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from harness import devices
-from harness.speech import clips, mel_digest, normalise, transcribe
+from harness.speech import clips, digest, mel_digest, normalise, transcribe
 
 CLIP = clips()[0]
 TOKENS, FRAME, FLAGS = torch.tensor([[1, 2]]), torch.arange(8)[:, None], torch.tensor([1, 1, 3])
@@ -56,9 +56,31 @@ def test_what_is_added_joins_the_chat(liquid_audio, fresh, elsewhere, add):
 def test_what_is_appended_comes_last(liquid_audio, processor):
     chat = liquid_audio.ChatState(processor)
     append(chat)
-    assert chat.text[0, 1:].tolist() == TOKENS[0].tolist()
-    assert chat.audio_out.tolist() == FRAME.tolist()
-    assert chat.modality_flag[0, 1:].tolist() == FLAGS.tolist()
+    chat.append(text=TOKENS + 2, audio_out=FRAME + 8, modality_flag=FLAGS)
+    assert chat.text[0, 1:].tolist() == [1, 2, 3, 4]
+    assert chat.audio_out.equal(torch.cat([FRAME, FRAME + 8], 1).to(chat.audio_out.device))
+    assert chat.modality_flag[0, 1:].tolist() == [1, 1, 3, 1, 1, 3]
+
+
+@pytest.mark.core
+def test_codes_of_the_history_are_embedded_where_their_flags_are(liquid_audio, processor, models, record_property):
+    model, chat = models(torch.bfloat16), liquid_audio.ChatState(processor, dtype=torch.bfloat16)
+    append(chat)
+    with torch.no_grad():
+        embedded = model._prefill(**chat)
+        frame = model.audio_embedding(FRAME[:, 0].to(model.codebook_offsets.device) + model.codebook_offsets).sum(0)
+    record_property("digest", digest(embedded))
+    assert embedded.shape[1] == 4
+    torch.testing.assert_close(embedded[0, 3], frame)
+
+
+@pytest.mark.core
+def test_a_chat_without_audio_is_answered(liquid_audio, processor, models, record_property):
+    chat = liquid_audio.ChatState(processor, dtype=torch.bfloat16)
+    chat.add_text("Perform TTS.")
+    tokens = list(models(torch.bfloat16).generate_sequential(**chat, max_new_tokens=4))
+    record_property("digest", digest(*tokens))
+    assert 1 <= len(tokens) <= 4
 
 
 @pytest.fixture(scope="session")

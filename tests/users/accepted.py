@@ -88,6 +88,13 @@ def numpy_uint8(chat: ChatState, path: str) -> None:
     chat.add_audio(samples, RATE)
 
 
+def numpy_pcm(chat: ChatState, path: str) -> None:
+    chat.add_audio(PCM.astype(np.int8), RATE)
+    chat.add_audio(PCM.astype(np.int32), RATE)
+    chat.add_audio(PCM.astype(np.uint16), RATE)
+    chat.add_audio(PCM.astype(np.uint32), RATE)
+
+
 def numpy_float64(chat: ChatState, path: str) -> None:
     chat.add_audio(FLOATS, RATE)
 
