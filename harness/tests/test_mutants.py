@@ -6,7 +6,7 @@ import pytest
 
 from harness import HarnessError, mutants
 from harness.mutants import Fate, Mutant, killers, read_listed, run, table
-from harness.mutate import becomes, changed, deletions, meaning, replacements
+from harness.mutate import becomes, changed, deletions, functions, meaning, replacements
 
 BEFORE = "def f(x):\n    return x\n"
 AFTER = 'def f(x):\n    """Say what."""\n    x = x.to("cuda")\n    if any(x):\n        raise TypeError("expected x")\n    return x\n'
@@ -24,6 +24,17 @@ def test_lines_that_changed_are_mutated_and_no_others():
         (5, "other words"),
     }
     assert {line for _, line, _ in deletions(AFTER, lines)} >= {3, 4, 5}
+
+
+def test_a_function_that_changed_is_mutated_whole_with_its_decorators():
+    text = "import a\n\n\n@a.no_grad()\ndef f(x):\n    assert x\n    y = x\n    return y\n\n\ndef g():\n    return 1\n"
+    lines = functions(text, {7})
+    assert lines == {4, 5, 6, 7, 8}
+    assert [(name, line) for name, line, _ in deletions(text, lines)] == [
+        ("a decorator dropped", 4),
+        ("a statement dropped", 7),
+        ("a statement dropped", 8),
+    ]
 
 
 def test_a_mutant_is_a_program_that_means_something_else():
