@@ -1,6 +1,7 @@
-"""The tiny checkpoint, completed: what git holds of it, plus random weights for the audio detokenizer and Mimi.
+"""The tiny checkpoint, completed: what git holds of it, with zeros about the audio detokenizer, and random weights for Mimi.
 
-Both decode audio codes and are hundreds of megabytes; nothing that the suite asks of them depends on their values.
+The detokenizer has upstream's width, of which it uses a quarter. Mimi is hundreds of megabytes; nothing that the suite asks of it
+depends on its values.
 """
 
 import hashlib
@@ -12,27 +13,16 @@ from typing import Any
 
 import torch
 from filelock import FileLock
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from harness import CACHE, ROOT
+from harness import CACHE, ROOT, HarnessError
 
 TINY = ROOT / "fixtures" / "checkpoint"
 MIMI = "tokenizer-e351c8d8-checkpoint125.safetensors"
 SEED = 20260101
 
-# The real one has these sizes, in the words of llama.cpp, and wider feed-forward layers.
-DETOKENIZER: dict[str, Any] = {
-    "model_type": "lfm2",
-    "hidden_size": 512,
-    "intermediate_size": 1024,
-    "num_hidden_layers": 8,
-    "num_attention_heads": 16,
-    "num_key_value_heads": 8,
-    "layer_types": ["conv", "sliding_attention"] * 4,
-    "sliding_window": 30,
-    "block_auto_adjust_ff_dim": False,
-    "vocab_size": 16,
-}
+# In how many blocks rows of the audio detokenizer lie, and how many of these are stored; one stands for all codebooks.
+BLOCKS = {"emb.emb.weight": (8, 1), "in_proj.weight": (3, 3)}
 
 
 def complete(source: Path = TINY, cache: Path = CACHE) -> Path:
@@ -43,33 +33,46 @@ def complete(source: Path = TINY, cache: Path = CACHE) -> Path:
     Returns:
         a folder that `from_pretrained` loads
     """
-    files = sorted(source.iterdir())
+    files = sorted(file for file in source.rglob("*") if file.is_file())
     key = hashlib.sha256(b"".join(file.read_bytes() for file in files) + Path(__file__).read_bytes()).hexdigest()[:12]
     target = cache / "checkpoints" / key
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(target.parent / ".lock"):
         if not target.is_dir():
-            print("making random weights for the audio detokenizer and Mimi", file=sys.stderr)
+            print("filling up the audio detokenizer, and making random weights for Mimi", file=sys.stderr)
             partial = target.with_name(f"{key}.partial")
             shutil.rmtree(partial, ignore_errors=True)
             shutil.copytree(source, partial)
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(SEED)
-                _add_detokenizer(partial / "audio_detokenizer")
+                _fill_detokenizer(partial / "audio_detokenizer")
                 _add_mimi(partial / MIMI)
             partial.rename(target)
     return target
 
 
-def _add_detokenizer(folder: Path) -> None:
+def _fill_detokenizer(folder: Path) -> None:
+    """Put zeros where upstream's shapes are larger than what is stored."""
     from liquid_audio import LFM2AudioDetokenizer
     from transformers import Lfm2Config
 
-    folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(DETOKENIZER, indent=2))
-    layers = [layer.replace("sliding", "full") for layer in DETOKENIZER["layer_types"]]
-    detokenizer = LFM2AudioDetokenizer(Lfm2Config(**{**DETOKENIZER, "layer_types": layers}))
-    save_file(detokenizer.state_dict(), folder / "model.safetensors")
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+    config["layer_types"] = [layer.replace("sliding", "full") for layer in config["layer_types"]]
+    stored = load_file(folder / "model.safetensors")
+    weights = LFM2AudioDetokenizer(Lfm2Config(**config)).state_dict()
+    for name, whole in weights.items():
+        if name.startswith("istft."):
+            continue  # the window, which is computed
+        whole.zero_()
+        if name in stored:
+            blocks, kept = next((value for end, value in BLOCKS.items() if name.endswith(end)), (1, 1))
+            part = stored.pop(name).float()
+            part = part.view(kept, -1, *part.shape[1:])
+            corner = tuple(slice(length) for length in part.shape[1:])
+            whole.view(blocks, -1, *whole.shape[1:])[(slice(None), *corner)] = part
+    if stored:
+        raise HarnessError(f"the audio detokenizer of the checkpoint holds what upstream's does not: {', '.join(stored)}")
+    save_file(weights, folder / "model.safetensors")
 
 
 def _add_mimi(file: Path) -> None:

@@ -34,7 +34,7 @@ FIRST = {
     "model/conformer/processor.py": ("test_moves", "test_audio_input"),
     "data/mapper.py": ("test_training",),
     "demo/model.py": ("test_examples",),
-    "detokenizer.py": ("test_lazy_parts",),
+    "detokenizer.py": ("test_lazy_parts", "test_speaking"),
     "moshi/models/compression.py": ("test_lazy_parts",),
 }
 

@@ -1,0 +1,38 @@
+"""The audio detokenizer speaks: codes of words become a waveform in which the checkpoint's own ears hear them again.
+
+`codes.json` has the run of codes of each word. The sentences are some that it hears right: it does not hear
+all, such as "two nine three four zero".
+"""
+
+import json
+
+import pytest
+import torch
+
+from harness.checkpoint import TINY
+from harness.speech import digest, normalise, transcribe
+
+CODES = json.loads((TINY / "codes.json").read_text(encoding="utf-8"))
+RATE = 24_000
+SENTENCES = [
+    "go forward ten meters",
+    "two nine three zero",
+    "hello world thank you",
+    "seven one five eight",
+    "press star",
+    "ace of spades",
+]
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("text", SENTENCES, ids=lambda text: text.replace(" ", "-"))
+def test_what_is_decoded_is_heard_as_the_words_of_its_codes(processor, models, record_property, text):
+    frames = torch.tensor([code for word in text.split() for code in CODES[word]])
+    wave = processor.decode(frames.expand(1, 8, -1))
+    assert wave.shape == (1, 1920 * len(frames))
+    quiet = wave.new_zeros(1, RATE // 4)
+    given = torch.cat([quiet, wave, quiet], 1)
+    spoken = transcribe(processor, models(torch.float32), lambda chat: chat.add_audio(given, RATE), torch.float32)
+    record_property("transcript", spoken.text)
+    record_property("digest", digest(wave))
+    assert normalise(spoken.text) == text
