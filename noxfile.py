@@ -31,6 +31,7 @@ STACKS = {
     "train": ("pinned", "train"),
     "lint": ("lint",),
     "browser": ("browser",),
+    "demo": ("demo",),
     "apply": ("apply",),
     "mutants": ("mutants",),
 }
@@ -186,6 +187,13 @@ def page(session: nox.Session) -> None:
     """Draw the last verdicts as out/report.html, and look at it in a headless Chromium, which the host has to have."""
     session.run(stack(session), "-m", "harness", "page")
     session.run(stack(session, "browser"), "-m", "harness.browser")
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Start upstream's demo on both trees and talk to it in a headless Chromium, which the host has to have, into out/demo/."""
+    # Time to stop the demo and the browser after Ctrl-C.
+    session.run(stack(session, "demo"), "-m", "harness.demo", *session.posargs, interrupt_timeout=15, terminate_timeout=10)
 
 
 @nox.session

@@ -41,8 +41,11 @@ return [...document.querySelectorAll('.grid td a')].map(a => a.getBoundingClient
 """
 
 
-def browser() -> webdriver.Chrome:
+def browser(*more: str) -> webdriver.Chrome:
     """Start a Chromium without a window.
+
+    Args:
+        more: further arguments for it
 
     Raises:
         HarnessError: this host has none, or no driver for it
@@ -56,10 +59,12 @@ def browser() -> webdriver.Chrome:
         )
     options = webdriver.ChromeOptions()
     options.binary_location = binary
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars", "--disable-gpu"):
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars", "--disable-gpu", *more):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    return webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    # A session of its own, so that Ctrl-C reaches this process alone, which then quits it.
+    service = webdriver.ChromeService(driver, popen_kw={"start_new_session": True})
+    return webdriver.Chrome(options=options, service=service)
 
 
 def look(page: Path, pictures: Path) -> list[str]:

@@ -1,0 +1,166 @@
+"""`python -m harness.demo`, in the environment of the lock `demo`: the demo on upstream, where it dies on a host without a GPU, and
+on patched, where a headless Chromium with a fake microphone says a clip twice, resets the chat and says it again.
+"""
+
+import argparse
+import re
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import soundfile
+
+from harness import OUT, ROOT, HarnessError, trees
+from harness.demo import host
+from harness.demo.talk import describe, judge
+from harness.speech import Clip, clips
+from harness.table import Table, publish
+
+CLIP = "river-backward-44k-mono"
+PICTURES = OUT / "demo"
+# What 1.3.0 dies of on a host without a GPU; the second is torch's word for it where it was built without CUDA.
+NO_CUDA = re.compile("Found no NVIDIA driver|Torch not compiled with CUDA enabled")
+STEPS = {
+    "start": "`liquid-audio-demo`",
+    "first": "first turn: the page writes",
+    "first sound": "and the browser hears",
+    "second": "second turn: the page writes",
+    "second sound": "and the browser hears",
+    "reset": "«Reset chat», and a first turn anew",
+}
+
+
+@dataclass
+class Outcome:
+    """What became of the demo on one tree.
+
+    Attributes:
+        tree: its name
+        steps: what was seen, by a key of `STEPS`
+        problems: why it does not work, none if it does
+        notes: what else was seen
+        seconds: how long all of it took
+    """
+
+    tree: str
+    steps: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def visit(tree: trees.Tree, clip: Clip, home: Path, sound: bool) -> Outcome:
+    """Start the demo of a tree, and talk to it if it starts.
+
+    Args:
+        tree: whose demo
+        clip: what is said
+        home: a folder with all that it would ask the hub for
+        sound: whether each reply must be heard
+
+    Raises:
+        HarnessError: this host has no Chromium, or cannot connect to itself
+    """
+    from harness.demo import page as pages
+
+    pictures = PICTURES / Path(tree.name).name
+    for stale in PICTURES.glob(f"{pictures.name}-*.png"):
+        stale.unlink()
+    recording = home / "microphone.wav"
+    soundfile.write(recording, host.microphone(clip).numpy(), host.RATE, subtype="PCM_16")
+    begin, outcome = time.monotonic(), Outcome(tree.name)
+    with host.serving(tree, home) as server, pages.chromium(recording) as browser:
+        host.say(f"{tree.name}: starting liquid-audio-demo, which takes half a minute")
+        if server.ready():
+            outcome.steps["start"] = f"its page is there after {time.monotonic() - begin:.0f} s"
+            host.say(f"{tree.name}: {outcome.steps['start']}")
+            page = pages.Page(browser, server, pictures)
+            turns, emptied = pages.talk(page, clip.text, outcome.notes)
+            outcome.steps |= describe(turns, emptied)
+            outcome.problems += judge(turns, clip.text, emptied, sound)
+        else:
+            reason = host.tidy(host.last_words(server.log), tree.path, home) or f"exit status {server.process.returncode}"
+            outcome.steps["start"] = f"dies: `{reason.partition('. ')[0]}`"
+            outcome.problems.append(f"the demo does not start: {reason}")
+            host.say(f"{tree.name}: it dies of {reason}")
+            pages.photograph_death(browser, host.tidy(server.log, tree.path, home), server.url, pictures)
+    outcome.seconds = time.monotonic() - begin
+    return outcome
+
+
+def compare(before: Outcome, after: Outcome) -> list[str]:
+    """Find what keeps the claim from holding: 1.3.0 dies for want of CUDA, and patched works."""
+    problems = [f"{after.tree}: {problem}" for problem in after.problems]
+    if not NO_CUDA.search(" ".join(before.problems)):
+        seen = before.problems or ["it works"]
+        problems.append(f"{before.tree}: expected the demo to die for want of CUDA, got: {seen[0]}")
+    return problems
+
+
+def table(outcomes: Sequence[Outcome], clip: Clip) -> Table:
+    """Draw what was seen on each tree."""
+    names = {"upstream": trees.RELEASE.version}
+    rows = [[step, *(outcome.steps.get(key, "–") for outcome in outcomes)] for key, step in STEPS.items()]
+    note = f"A headless Chromium whose microphone hears «{clip.text}» ({clip.id}), WebRTC on this host, the tiny checkpoint. "
+    note += ", ".join(f"{outcome.tree} took {outcome.seconds:.0f} s" for outcome in outcomes) + "."
+    note += "".join(f" {outcome.tree}: {seen}." for outcome in outcomes for seen in outcome.notes)
+    columns = ("the demo", *(names.get(outcome.tree, outcome.tree) for outcome in outcomes))
+    return Table("Upstream's demo, in a browser", columns, rows, note)
+
+
+def run(names: Sequence[str], sound: bool) -> list[str]:
+    """Try the demo on trees, and publish what was seen; upstream and patched are compared.
+
+    Args:
+        names: of trees
+        sound: whether each reply must be heard
+
+    Returns:
+        what is wrong
+
+    Raises:
+        HarnessError: this host lacks something
+    """
+    clip = next(clip for clip in clips() if clip.id == CLIP)
+    found = [trees.resolve(name) for name in names]
+    checkpoint, model = host.prepare(found[-1])
+    outcomes = []
+    for tree in found:
+        with tempfile.TemporaryDirectory(prefix="liquid-audio-demo-", ignore_cleanup_errors=True) as home:
+            host.fill(Path(home), checkpoint, model)
+            outcomes.append(visit(tree, clip, Path(home), sound))
+    both = list(names) == ["upstream", "patched"]
+    problems = compare(*outcomes) if both else [f"{o.tree}: {problem}" for o in outcomes for problem in o.problems]
+    seconds: Mapping[str, int] = {outcome.tree: round(outcome.seconds) for outcome in outcomes}
+    publish("demo" if both else f"demo-{Path(names[0]).name}", table(outcomes, clip), problems=problems, seconds=seconds)
+    return problems
+
+
+def main() -> int:
+    """Exit with 0 only if the demo does what it should."""
+    parser = argparse.ArgumentParser(prog="python -m harness.demo", description=__doc__)
+    parser.add_argument("--tree", help="try it on this tree alone: upstream, patched, or a folder that holds liquid_audio/")
+    parser.add_argument("--sound", action="store_true", help="fail on a reply that is not heard")
+    options = parser.parse_args()
+    # Of a shell that closes, or a session that ends: stop what runs, as on Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        problems = run([options.tree] if options.tree else ["upstream", "patched"], options.sound)
+    except HarnessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 2
+    print(
+        f"{len(problems)} problems" if problems else f"the demo is as it should be; pictures in {PICTURES.relative_to(ROOT)}"
+    )
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
