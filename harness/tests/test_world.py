@@ -127,7 +127,7 @@ def _harness(*arguments, **env):
 
 def test_a_host_without_git_is_told_so(tmp_path):
     done = _harness("series", PATH=str(tmp_path))
-    assert (done.returncode, done.stderr.splitlines()[-1]) == (2, "error: No such file or directory: git")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (2, "error: not installed: git")
     assert "Traceback" not in done.stderr
 
 
