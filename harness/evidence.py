@@ -15,6 +15,9 @@ from harness import PATCHES, ROOT, HarnessError, world
 
 FOLDER = ROOT / "fixtures" / "evidence"
 
+# The stacks that an environment may be, the first of which goes without saying, and what it is that is none of them.
+STACKS, OWN = ("pinned", "latest", "floor", "xla"), "own"
+
 # What every record of a verdict has, and of which type.
 FIELDS: dict[str, type] = {
     "lane": str,
@@ -77,6 +80,17 @@ def _lacks(record: Any) -> Iterator[str]:
         not shown or _number(shown) != bug["fixed"] for bug in record["bugs"] for shown in [bug["shown"]]
     ):
         yield "it holds and has a bug that is not shown or not fixed"
+
+
+def named(what: str, stack: str | None) -> str:
+    """Give what a lane leaves the name of its stack, unless that goes without saying."""
+    return what if stack in (None, STACKS[0], what) else f"{what}-{stack}"
+
+
+def lane_of(record: Mapping[str, Any]) -> str:
+    """Say which lane a record is of, by the name of the folder where that leaves it."""
+    real = "--checkpoint" in record.get("options", ())
+    return named(f"real-{record['lane']}" if real else str(record["lane"]), record.get("stack"))
 
 
 def _number(shown: Any) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import PATCHES, HarnessError
-from harness.evidence import read_record
+from harness.evidence import lane_of, read_record
 from harness.world import STALE, is_stale
 
 
@@ -64,9 +64,7 @@ def _report(folder: Path, lane: str, patches: Path) -> tuple[bool, str]:
 def _misplaced(lane: str, record: Mapping[str, Any]) -> Iterator[str]:
     """Compare a record with the folder that it lies in, `<session>-<runner>-py<version>/<device>[-<stack>]`."""
     artifact, _, name = lane.partition("/")
-    stack = record.get("stack")
-    own = record["lane"] if stack in (None, "pinned", record["lane"]) else f"{record['lane']}-{stack}"
-    if name != own:
+    if name != (own := lane_of(record)):
         yield f"it is of {own}"
     match = re.fullmatch(r"(?P<session>[^-]+)-(?P<runner>.+)-py(?P<python>[\d.]+)", artifact)
     if match and not str(record["host"].get("python", "")).startswith(f"{match['python']}."):

@@ -30,6 +30,8 @@ class Lane:
     def command(self) -> str:
         """What runs it anew."""
         device, options = self.record["lane"], self.record.get("options", [])
+        if self.record["stack"] == evidence.OWN:
+            return " ".join(["python -m harness verdict --device", device, *options])
         session = "" if device in ("cpu", "sim") else f" -s {device}"
         if self.record["stack"] not in (None, "pinned", device):
             session = f' -s "suite({self.record["stack"]})"'
@@ -48,6 +50,9 @@ def read(out: Path, patches: Path) -> tuple[list[Lane], dict[str, str]]:
             continue
         if world.is_stale(record, patches):
             stale[name] = f"what out/{name} holds is {world.STALE}"
+            continue
+        if (own := evidence.lane_of(record)) != name:
+            stale[name] = f"what out/{name} holds is the record of another lane, {own}"
             continue
         logs = {
             tree: (file.parent / f"{tree}.jsonl", file.parent / f"{tree}.collected.json") for tree in ("upstream", "patched")

@@ -22,7 +22,7 @@ def report(tmp_path):
     def write_it(where, **changes):
         folder = tmp_path / where
         folder.mkdir(parents=True)
-        (folder / "verdict.json").write_text(json.dumps(RECORD | {"lane": folder.name} | changes))
+        (folder / "verdict.json").write_text(json.dumps(RECORD | {"lane": folder.name, "options": []} | changes))
 
     return write_it
 
@@ -58,6 +58,7 @@ LINUX = {"system": "Linux", "machine": "x86_64", "device": "a CPU", "python": "3
     [
         ("verdict-ubuntu-24.04-py3.12/cpu", {"lane": "sim"}, "it is of sim"),
         ("suite(floor)-ubuntu-24.04-py3.12/cpu-floor", {"lane": "cpu"}, "it is of cpu"),
+        ("verdict-ubuntu-24.04-py3.12/cpu", {"options": ["--checkpoint", "/x"]}, "it is of real-cpu"),
         ("verdict-ubuntu-24.04-py3.14/cpu", {}, "it ran on Python 3.12.1"),
         ("verdict-macos-15-py3.12/cpu", {}, "it ran on Linux, not macos"),
         ("verdict-ubuntu-24.04-arm-py3.12/cpu", {}, "it ran on x86_64"),

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from harness import ROOT, HarnessError, world
+from harness import ROOT, HarnessError, views, world
 from harness.page import write
 from harness.report import SHAPES
 from harness.verdict import Bug, Catalogue, Reason, Result, judge, read_run
@@ -93,13 +93,13 @@ def leave(out, patches, *, name="cpu", after="passed", lost=(), **changes):
         lines = [json.dumps(report) for report in (*reports, {"$report_type": "SessionFinish", "exitstatus": int(red)})]
         (folder / f"{tree}.jsonl").write_text("\n".join(lines))
         (folder / f"{tree}.collected.json").write_text(json.dumps([NAMED, WORKS]))
-    lane = name.partition("-")[0]
+    lane, _, stack = name.partition("-")
     runs = [read_run(folder / f"{tree}.jsonl", folder / f"{tree}.collected.json") for tree in ("upstream", "patched")]
     verdict = judge(*runs, Catalogue((BUG,)), lane)
     record = {
         "holds": verdict.holds,
         "lane": lane,
-        "stack": "pinned",
+        "stack": stack or "pinned",
         "date": "2026-11-22",
         "problems": verdict.problems,
         "counts": verdict.counts,
@@ -109,7 +109,7 @@ def leave(out, patches, *, name="cpu", after="passed", lost=(), **changes):
         "trees": {"upstream": "one", "patched": "other"},
         "series": ["0001.patch"],
         "series sha256": world.series_sha256(patches),
-        "digest": world.digest(changes.get("stack", "pinned"), patches),
+        "digest": world.digest(changes.get("stack", stack or "pinned"), patches),
         "host": {"system": "Linux", "machine": "x86_64", "device": "a CPU", "python": "3.12"},
         "packages": {"torch": "2"},
         "options": [],
@@ -143,6 +143,18 @@ def test_a_page_is_well_formed_and_every_link_leads_somewhere(out, patches):
     assert {id for names in page.all("aria-labelledby") for id in names.split()} <= set(ids)
     assert not page.all("src") and "script" not in {tag for tag, _ in page.tags}
     assert [attrs["href"] for tag, attrs in page.tags if tag == "link"] == ["data:,"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "own"), [({}, "cpu"), ({"stack": "floor"}, "cpu-floor"), ({"options": ["--checkpoint", "/x"]}, "real-cpu")]
+)
+def test_the_record_of_another_lane_is_not_shown_as_this_one(out, patches, changes, own):
+    # One record, copied into the folder of another lane, was drawn as that one's.
+    leave(out, patches)
+    leave(out, patches, name="sim", **{"lane": "cpu"} | changes)
+    lanes, stale = views.read(out, patches)
+    assert [lane.name for lane in lanes] == ["cpu"]
+    assert stale == {"sim": f"what out/sim holds is the record of another lane, {own}"}
 
 
 def test_headings_are_in_order_and_tables_say_what_they_are(out, patches):
