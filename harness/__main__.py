@@ -134,9 +134,9 @@ def main() -> int:
                 from harness import lane
                 from harness.evidence import write
 
-                holds = lane.run_lane(options.device).verdict.holds
-                print(f"wrote {write(OUT / options.device / 'verdict.json').relative_to(ROOT)}: commit it")
-                return 0 if holds else 1
+                found = lane.run_lane(options.device).verdict
+                print(f"wrote {write(OUT / found.lane / 'verdict.json').relative_to(ROOT)}: commit it")
+                return 0 if found.holds else 1
             case "releases":
                 if options.stack:
                     from harness.releases import run as run_releases

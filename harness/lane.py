@@ -5,7 +5,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,6 +18,7 @@ from harness.verdict import CATALOGUE, Run, judge, read_catalogue, read_run
 DEFAULT = ("cpu", "sim")
 STACKS = ROOT / "harness" / "stacks"
 NOTHING: Mapping[str, str] = {}
+CHANGED = "files that a verdict hangs on were changed while the suite ran: run it again"
 PACKAGES = ("torch", "torchaudio", "transformers", "safetensors", "numpy")
 # XLA compiles every shape anew, in each process, and a TPU serves one process at a time.
 SELECTED = {"xla": ("-m", "core", "--numprocesses", "0")}
@@ -65,19 +66,15 @@ def run_every_lane(*options: str, stack: str | None = None) -> bool:
     Raises:
         HarnessError: as for `run_lane`
     """
+    stack = stack or own_stack()
     lacks = devices.lacks("sim")
     absent = {"sim": lacks} if lacks else {}
     ran = [run_lane(lane, *options, stack=stack, absent=absent) for lane in DEFAULT if lane not in absent]
     not_run = {name: reason for name, reason in ran[0].not_run.items() if name in absent or name not in DEFAULT}
     text = markdown([replace(lane, not_run=not_run) for lane in ran])
-    (OUT / f"{_named('verdict', stack)}.md").write_text(text, encoding="utf-8")
+    (OUT / f"{evidence.named('verdict', stack)}.md").write_text(text, encoding="utf-8")
     summarise(ran)
     return all(lane.verdict.holds for lane in ran)
-
-
-def _named(what: str, stack: str | None) -> str:
-    """Give what a lane leaves the name of its stack, unless that goes without saying."""
-    return what if stack in (None, "pinned", what) else f"{what}-{stack}"
 
 
 def run_lane(lane: str, *options: str, stack: str | None = None, absent: Mapping[str, str] = NOTHING) -> Lane:
@@ -86,7 +83,7 @@ def run_lane(lane: str, *options: str, stack: str | None = None, absent: Mapping
     Args:
         lane: a device
         options: further ones for pytest
-        stack: the one that this environment must be
+        stack: the one that this environment must be; found out if None
         absent: lanes that were found to be impossible here, and why
 
     Raises:
@@ -95,6 +92,7 @@ def run_lane(lane: str, *options: str, stack: str | None = None, absent: Mapping
     """
     if stack:
         require_stack(stack)
+    stack = stack or own_stack()
     checkpoint = Path(options[options.index("--checkpoint") + 1]) if "--checkpoint" in options else None
     if checkpoint:
         real.require(checkpoint)
@@ -105,8 +103,12 @@ def run_lane(lane: str, *options: str, stack: str | None = None, absent: Mapping
     catalogue = read_catalogue(CATALOGUE)
     not_run = _not_run(lane, options, absent)
     # Another checkpoint is another lane, never over that of the tiny one.
-    name = _named(f"real-{lane}" if checkpoint else lane, stack)
+    name = evidence.named(f"real-{lane}" if checkpoint else lane, stack)
     folder = OUT / name
+    # What an earlier run said would stand beside what this one says, and remain if this one is interrupted.
+    for said in (folder / "verdict.json", folder / "verdict.md", OUT / f"{evidence.named('verdict', stack)}.md"):
+        said.unlink(missing_ok=True)
+    begun = world.digest(stack)
     runs, seconds = {}, {}
     for tree in (upstream, patched):
         print(f"\n{tree.name}: liquid-audio {trees.RELEASE.version}, {tree.digest[:12]}", flush=True)
@@ -119,6 +121,9 @@ def run_lane(lane: str, *options: str, stack: str | None = None, absent: Mapping
     elif verdict.counts and not checkpoint:
         counted = census.count(runs["upstream"], runs["patched"], catalogue, lane)
         verdict = replace(verdict, problems=(*verdict.problems, *census.differences(counted, name, lane)))
+    world.digest.cache_clear()
+    if world.digest(stack) != begun:
+        verdict = replace(verdict, problems=(*verdict.problems, CHANGED))
     record = {
         "holds": verdict.holds,
         "lane": lane,
@@ -136,7 +141,7 @@ def run_lane(lane: str, *options: str, stack: str | None = None, absent: Mapping
         "series": [patch.name for patch in trees.series()],
         "series sha256": world.series_sha256(),
         "lock sha256": world.lock_sha256(stack),
-        "digest": world.digest(stack),
+        "digest": begun,
         "host": {
             "system": platform.system(),
             "machine": platform.machine(),
@@ -161,13 +166,22 @@ def require_stack(stack: str) -> None:
     Raises:
         HarnessError: there is no such lock, or it has another version of a package
     """
-    lock = STACKS / f"{stack}.txt"
-    if not lock.is_file():
-        raise HarnessError(f"--stack {stack}: there is no harness/stacks/{lock.name}")
-    locked = lock.read_text(encoding="utf-8").split()
-    for name in PACKAGES:
-        if f"{name}=={version(name)}" not in locked:
-            raise HarnessError(f"--stack {stack}: {lock.name} has no {name} {version(name)}, run `nox -s 'suite({stack})'`")
+    if not (STACKS / f"{stack}.txt").is_file():
+        raise HarnessError(f"--stack {stack}: there is no harness/stacks/{stack}.txt")
+    if strange := next(_strange(stack), ""):
+        raise HarnessError(f"--stack {stack}: {stack}.txt has no {strange}, run `nox -s 'suite({stack})'`")
+
+
+def own_stack() -> str:
+    """Say which stack this environment is; "own" if it is none, so that nobody takes its verdict for one on `pinned`."""
+    known = [stack for stack in evidence.STACKS if (STACKS / f"{stack}.txt").is_file()]
+    return next((stack for stack in known if not any(_strange(stack))), evidence.OWN)
+
+
+def _strange(stack: str) -> Iterator[str]:
+    """Find the packages of this environment that a stack has not, or has in another version."""
+    locked = (STACKS / f"{stack}.txt").read_text(encoding="utf-8").split()
+    yield from (f"{name} {version(name)}" for name in PACKAGES if f"{name}=={version(name)}" not in locked)
 
 
 def _not_run(lane: str, options: tuple[str, ...], absent: Mapping[str, str]) -> dict[str, str]:
