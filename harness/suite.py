@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from rich.progress import track
 
-from harness.trial import Trials
+from harness import HarnessError
+from harness.trial import Trials, red
 from harness.verdict import CATALOGUE, Bug, Run, names, read_catalogue
 
 LANES = ("cpu", "sim")
@@ -38,9 +39,16 @@ class Suite:
 
 
 def prepare(trials: Trials, pool: ThreadPoolExecutor, whole: int = 4) -> tuple[list[Suite], dict[str, Run]]:
-    """Collect the suite on each lane, and run its sample with the whole series applied; `whole` is that of `sample`."""
+    """Collect the suite on each lane, and run its sample with the whole series applied; `whole` is that of `sample`.
+
+    Raises:
+        HarnessError: a test is red with the whole series, and would be on any other tree
+    """
     suites = each(pool, lambda lane: _collect(trials, lane, whole), LANES, "collecting")
     runs = each(pool, lambda suite: trials.run("patched", suite.lane, suite.sample), suites, "running the sample")
+    for suite, run in zip(suites, runs, strict=True):
+        if found := red(run):
+            raise HarnessError(f"{found[0]} is red on the patched package, on {suite.lane}: {found[1]}")
     slow = {test.replace(LANES[0], "") for test, result in runs[0].results.items() if result.seconds > SLOW}
     green = {LANES[0]: runs[0]}
     for n, (suite, run) in enumerate(zip(suites[1:], runs[1:], strict=True), 1):

@@ -126,13 +126,13 @@ def red(run: Run, green: Run | None = None) -> tuple[str, str] | None:
 
     Args:
         run: the run
-        green: one that recorded the digests to compare with
+        green: one that recorded the digests to compare with, where it has any
     """
     for test, result in run.results.items():
         if result.outcome != "passed":
             return test.removeprefix("tests/"), says(result)
         before = green.results.get(test) if green else None
-        if before and before.digest != result.digest:
+        if before and before.digest and before.digest != result.digest:
             return test.removeprefix("tests/"), "passes, with other bits"
     return None
 
