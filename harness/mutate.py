@@ -26,6 +26,7 @@ LINES = [
     (r'"cpu"', '"cuda"', "another device"),
     (r'"auto"', '"cpu"', "another device"),
     (r"self\.device\b", '"cpu"', "another device"),
+    (r"\btorch\.tensor\((\w+)\)", r'torch.tensor(\1, device="cuda")', "another device"),
     (r"\.to\(device\b", '.to("cpu"', "another device"),
     (r"\.to\([^()]*(?:\([^()]*\)[^()]*)*\)", "", "a call dropped"),
     (r"\.(?:float|cpu|detach|isfinite|all|mean|absolute|reshape)\([^()]*\)", "", "a call dropped"),

@@ -30,6 +30,12 @@ def test_lines_that_changed_are_mutated_and_no_others():
     assert {line for _, line, _ in deletions(AFTER, lines)} >= {3, 4, 5}
 
 
+def test_a_device_that_the_series_takes_away_comes_back():
+    # The demo's modality flags had no mutant at all.
+    (found,) = replacements("chat.append(\n    flag=torch.tensor(out),\n)\n", {2})
+    assert found == ("another device", 2, 'chat.append(\n    flag=torch.tensor(out, device="cuda"),\n)\n')
+
+
 def test_a_function_that_changed_is_mutated_whole_with_its_decorators():
     text = "import a\n\n\n@a.no_grad()\ndef f(x):\n    assert x\n    y = x\n    return y\n\n\ndef g():\n    return 1\n"
     lines = functions(text, {7})
