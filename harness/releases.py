@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness import OUT, PATCHES, ROOT, HarnessError, devices, drift, trees, world
+from harness import OUT, ROOT, HarnessError, devices, drift, trees, world
 from harness.lane import require_stack, run_suite
 from harness.report import example
 from harness.verdict import CATALOGUE, Bug, Run, Shown, read_catalogue, shows
@@ -75,6 +75,7 @@ def run(stack: str) -> bool:
         whether each that belongs to the stack is as harness/releases.toml says
     """
     require_stack(stack)
+    begun = world.digest(stack)
     bench = _bench(stack)
     records: list[dict[str, Any]] = []
     for release in trees.RELEASES.values():
@@ -94,7 +95,7 @@ def run(stack: str) -> bool:
             sep="\n",
             flush=True,
         )
-    result = {"stack": stack, "patches": trees.digest(PATCHES), "releases": records}
+    result = {"stack": stack, "digest": begun, "releases": records}
     (OUT / f"releases-{stack}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return not any(record["problems"] for record in records)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness import OUT, PATCHES, HarnessError, drift, trees
+from harness import OUT, HarnessError, drift, trees, world
 from harness.table import Table, publish
 
 SIGNS = "✗ fails for the catalogued reason, ✓ passes with the series; – does not show the bug, and what came in its place."
@@ -19,7 +19,7 @@ def merge(out: Path = OUT) -> bool:
         whether each has a verdict, and the one that harness/releases.toml says
 
     Raises:
-        HarnessError: a stack has not run, or ran with other patches
+        HarnessError: a stack has not run, or ran with other files than these
     """
     runs = {stack: _read(out, stack) for stack in sorted({release.stack for release in trees.RELEASES.values()})}
     records = {release.version: runs[release.stack][release.version] for release in trees.RELEASES.values()}
@@ -48,8 +48,8 @@ def _read(out: Path, stack: str) -> dict[str, Any]:
     if not file.is_file():
         raise HarnessError(f"the stack {stack} has not run: {again}")
     record = json.loads(file.read_text(encoding="utf-8"))
-    if record["patches"] != trees.digest(PATCHES):
-        raise HarnessError(f"the stack {stack} ran with other patches: {again}")
+    if world.is_stale(record):
+        raise HarnessError(f"what the stack {stack} gave is {world.STALE}: {again}")
     return {release["version"]: release for release in record["releases"]}
 
 

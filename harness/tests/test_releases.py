@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from harness import PATCHES, HarnessError
+from harness import HarnessError, world
 from harness.releases import Sampled, judge, problems, sample, series_on
 from harness.releases_table import merge
-from harness.trees import RELEASES, Release, digest, resolve
+from harness.trees import RELEASES, Release, resolve
 from harness.verdict import Bug, Reason, Result, Run
 
 TESTS = [f"tests/test_a.py::test_{name}[{k}]" for name in ("one", "two") for k in "abc"]
@@ -151,8 +151,8 @@ def out(tmp_path, monkeypatch):
     return tmp_path
 
 
-def _write(out, stack, records, patches=None):
-    run = {"stack": stack, "patches": patches or digest(PATCHES), "releases": records}
+def _write(out, stack, records, suite=None):
+    run = {"stack": stack, "digest": suite or world.digest(stack), "releases": records}
     (out / f"releases-{stack}.json").write_text(json.dumps(run))
 
 
@@ -202,9 +202,10 @@ def test_a_release_that_nobody_listed_is_a_problem(out, monkeypatch):
     assert _read(out, "releases.json")["problems"] == ["99.0 is published, and harness/releases.toml does not list it"]
 
 
-def test_a_stack_that_did_not_run_or_ran_with_other_patches_is_an_error(out):
-    _write(out, "floor", [], patches="others")
-    with pytest.raises(HarnessError, match=r"^the stack floor ran with other patches: run"):
+def test_a_stack_that_did_not_run_or_ran_with_other_files_is_an_error(out):
+    # A run of another suite was put together with others, and the table then passed for one of this suite.
+    _write(out, "floor", [], suite="of another suite")
+    with pytest.raises(HarnessError, match=rf"^what the stack floor gave is {world.STALE}: run"):
         merge(out)
     (out / "releases-floor.json").unlink()
     with pytest.raises(HarnessError, match=r"^the stack floor has not run: run"):
