@@ -5,6 +5,7 @@ Standard library alone, for `harness.gate` and `harness.drift`.
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -39,7 +40,7 @@ def environment(**more: str) -> dict[str, str]:
 
 @cache
 def digest(stack: str | None = None, patches: Path = PATCHES, lock: str = "", root: Path = ROOT) -> str:
-    """Hash all that a verdict hangs on: suite, catalogue, census, harness, fixtures, checkpoint, series and stack.
+    """Hash all that a verdict hangs on: suite, catalogue, census, harness, README's examples, fixtures, checkpoint, series, stack.
 
     Args:
         stack: its name, "pinned" if None
@@ -52,8 +53,14 @@ def digest(stack: str | None = None, patches: Path = PATCHES, lock: str = "", ro
         total.update(f"{file.relative_to(root).as_posix()}\0{_sha256(file)}\n".encode())
     for patch in sorted(patches.rglob("*.patch")):
         total.update(f"{patch.relative_to(patches).as_posix()}\0{_sha256(patch)}\n".encode())
+    total.update("\0".join(examples(root / "README.md")).encode())
     total.update((lock or lock_sha256(stack, root)).encode())
     return total.hexdigest()
+
+
+def examples(readme: Path) -> list[str]:
+    """Find the programs in README, which the suite runs: all else in it may say what a verdict found."""
+    return re.findall(r"```python\n.+?```", readme.read_text(encoding="utf-8"), re.DOTALL) if readme.is_file() else []
 
 
 def series_sha256(patches: Path = PATCHES) -> str:

@@ -113,6 +113,15 @@ def test_the_digest_tells_what_a_verdict_hangs_on(repository, file, counts):
     assert (digest() != before) == counts
 
 
+def test_the_digest_tells_readmes_examples_which_the_suite_runs(repository):
+    found = []
+    for text in ("", "a\n", "a\n```python\nb\n```\n", "c\n```python\nb\n```\n", "a\n```python\nd\n```\n"):
+        (repository / "README.md").write_text(text)
+        world.digest.cache_clear()
+        found.append(world.digest("pinned", repository / "patches", root=repository))
+    assert found[0] == found[1] != found[2] == found[3] != found[4]
+
+
 def test_only_the_lock_of_latest_may_be_another():
     record = {"digest": world.digest("latest", lock="other"), "stack": "latest", "lock sha256": "other"}
     assert not world.is_stale(record)
