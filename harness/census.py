@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from harness import OUT, PATCHES, ROOT, HarnessError, views
+from harness import OUT, PATCHES, ROOT, HarnessError
 from harness.verdict import CATALOGUE, Catalogue, Run, names, read_catalogue
 
 FILE = ROOT / "tests" / "census.txt"
@@ -64,6 +64,12 @@ def expected(lanes: Mapping[str, Counts], lane: str, device: str) -> Counts:
     return {**lanes.get(device, {}), **lanes.get(lane, {})}
 
 
+def totals(lane: str, device: str, file: Path = FILE) -> dict[str, int]:
+    """Return how many tests of a lane that holds fail as published, and how many pass on both packages."""
+    counts = [n for n in expected(read(file), lane, device).values() if len(n) > 1]
+    return {kind: total for kind, k in (("fail→pass", 1), ("pass→pass", 2)) if (total := sum(n[k] for n in counts))}
+
+
 def differences(found: Counts, lane: str, device: str, file: Path = FILE) -> Iterator[str]:
     """Say where a lane differs from the census."""
     known = expected(read(file), lane, device)
@@ -82,6 +88,8 @@ def take(out: Path = OUT, patches: Path = PATCHES, file: Path = FILE) -> Path:
     Raises:
         HarnessError: there is none, or a verdict does not hold for another reason
     """
+    from harness import views  # which takes more than the standard library
+
     lanes, stale = views.read(out, patches)
     found = {}
     for lane in lanes:

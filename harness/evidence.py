@@ -6,12 +6,13 @@ as anything differs that its verdict hangs on. Standard library alone, for `harn
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from harness import PATCHES, ROOT, HarnessError, world
+from harness import PATCHES, ROOT, HarnessError, census, world
+from harness.verdict import CATALOGUE, read_catalogue
 
 FOLDER = ROOT / "fixtures" / "evidence"
 
@@ -52,6 +53,8 @@ def read_record(file: Path) -> dict[str, Any]:
         wrong = next(_lacks(record), "")
     except ValueError as error:
         wrong = str(error)
+    except (AttributeError, KeyError, TypeError) as error:
+        wrong = f"a part of it is of another form ({error!r})"
     if wrong:
         raise HarnessError(f"{file} is no record of a verdict, {wrong}: remove it or make it anew")
     return dict(record)
@@ -80,6 +83,10 @@ def _lacks(record: Any) -> Iterator[str]:
         not shown or _number(shown) != bug["fixed"] for bug in record["bugs"] for shown in [bug["shown"]]
     ):
         yield "it holds and has a bug that is not shown or not fixed"
+    if record["holds"] and record["counts"].get("fail→pass") != _all_shown(record["bugs"]):
+        yield "it holds, and its bugs are not shown by as many tests as it counts"
+    if record["same bits"] > record["counts"].get("pass→pass", 0):
+        yield "it counts more tests with the same bits than pass on both packages"
 
 
 def named(what: str, stack: str | None) -> str:
@@ -93,9 +100,26 @@ def lane_of(record: Mapping[str, Any]) -> str:
     return named(f"real-{record['lane']}" if real else str(record["lane"]), record.get("stack"))
 
 
+def invented(record: Mapping[str, Any]) -> str:
+    """Say what a record that holds, made from these files, has that they have not; "" if nothing."""
+    device, lane = record["lane"], lane_of(record)
+    bugs = [b.id for b in read_catalogue(CATALOGUE).bugs if device in b.lanes and record.get("stack") not in b.not_on]
+    if record["holds"] and sorted(bug["id"] for bug in record["bugs"]) != sorted(bugs):
+        return "does not name the bugs of the catalogue"
+    if record["holds"] and not lane.startswith("real-") and record["counts"] != census.totals(lane, device):
+        return "does not count the tests of the census"
+    return ""
+
+
 def _number(shown: Any) -> int:
     """Count tests, which a verdict lists and evidence counts."""
     return shown if isinstance(shown, int) else len(shown)
+
+
+def _all_shown(bugs: Sequence[Mapping[str, Any]]) -> int:
+    """Count the tests of all bugs, which are all that fail as published."""
+    listed = {test for bug in bugs if not isinstance(bug["shown"], int) for test in bug["shown"]}
+    return len(listed) + sum(bug["shown"] for bug in bugs if isinstance(bug["shown"], int))
 
 
 def write(verdict: Path, folder: Path = FOLDER) -> Path:
@@ -133,6 +157,8 @@ def cite(not_run: Mapping[str, str], folder: Path = FOLDER, patches: Path = PATC
 
 def _sentence(record: Mapping[str, Any], patches: Path) -> str:
     host = record["host"]
-    kind = f"committed evidence, {world.STALE}" if world.is_stale(record, patches) else "committed evidence"
+    kind = "committed evidence"
+    if wrong := world.STALE if world.is_stale(record, patches) else invented(record):
+        kind += f", {'which ' * (wrong != world.STALE)}{wrong}"
     held = "held" if record["holds"] else "did not hold"
     return f"{kind}: {held} on {record['date']} on {host['device']}, {host['system']} {host['machine']}"

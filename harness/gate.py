@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import PATCHES, HarnessError
-from harness.evidence import lane_of, read_record
+from harness.evidence import invented, lane_of, read_record
 from harness.world import STALE, is_stale
 
 
@@ -57,6 +57,8 @@ def _report(folder: Path, lane: str, patches: Path) -> tuple[bool, str]:
         return False, STALE
     if wrong := next(_misplaced(lane, record), ""):
         return False, f"is the record of another lane: {wrong}"
+    if wrong := invented(record):
+        return False, wrong
     counts = ", ".join(f"{n} {kind}" for kind, n in sorted(record["counts"].items()))
     return record["holds"], f"{'holds' if record['holds'] else 'does not hold'}: {counts or 'no test'}"
 

@@ -88,6 +88,12 @@ def test_another_stack_has_lines_where_it_differs(file):
     assert list(differences(COUNTS, "cpu-latest", "cpu", file)) == []
 
 
+def test_a_lane_that_holds_counts_so_many_tests(file):
+    assert census.totals("cpu", "cpu", file) == {"fail→pass": 3, "pass→pass": 1}
+    assert census.totals("cpu-latest", "cpu", file) == {"fail→pass": 3, "pass→pass": 1}
+    assert census.totals("cuda", "cuda", file) == {}
+
+
 def test_a_lane_without_a_census_does_not_hold(file):
     assert list(differences(COUNTS, "cuda", "cuda", file)) == [
         "census.txt has no census of cuda: where this is right, write it with `python -m harness census`"
@@ -118,7 +124,7 @@ def test_it_is_taken_from_verdicts_that_have_no_other_problem(tmp_path, out, pat
         take(out, patches, file)
 
 
-@pytest.mark.parametrize("changes", [{"digest": "0"}, {"counts": {"fail→pass": 7}}])
+@pytest.mark.parametrize("changes", [{"digest": "0"}, {"counts": {"fail→pass": 1, "pass→pass": 7}}])
 def test_it_is_taken_from_no_stale_verdict(tmp_path, out, patches, changes):
     leave(out, patches, **changes)
     with pytest.raises(HarnessError, match=f"^there is no verdict to count; .*({world.STALE}|another run than its verdict)"):

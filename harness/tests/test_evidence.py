@@ -5,8 +5,9 @@ import shutil
 
 import pytest
 
-from harness import PATCHES, HarnessError, devices
+from harness import PATCHES, HarnessError, census, devices, evidence
 from harness.evidence import FIELDS, OPTIONAL, cite, read_record, write
+from harness.verdict import Bug, Catalogue, Reason
 from harness.world import STALE, digest, series_sha256
 
 HOST = {"system": "Darwin", "machine": "arm64", "device": "Apple M3 [Pro]", "python": "3.12.1"}
@@ -15,7 +16,7 @@ RECORD = {
     "lane": "mps",
     "date": "2026-02-03",
     "problems": [],
-    "counts": {"fail→pass": 2},
+    "counts": {"fail→pass": 2, "pass→pass": 1},
     "same bits": 1,
     "bugs": [{"id": "deaf", "title": "It hears nothing", "shown": ["test_a", "test_b"], "fixed": 2, "example": "TypeError"}],
     "host": HOST,
@@ -29,6 +30,19 @@ RECORD = {
     "seconds": {"upstream": 1.0, "patched": 2.0},
 }
 NOT_RUN = {"cuda": "needs an NVIDIA or AMD GPU with its driver", "mps": "needs macOS on Apple silicon"}
+
+
+def few_tests(monkeypatch):
+    """Let the catalogue and the census be those of the record."""
+    lanes = ("cpu", "sim", "mps", "xla")
+    bug = Bug("deaf", "wrong", "It hears nothing", "0001.patch", lanes, (Reason("TypeError", "", judged="it"),), ("test_*",))
+    monkeypatch.setattr(evidence, "read_catalogue", lambda file: Catalogue((bug,)))
+    monkeypatch.setattr(census, "totals", lambda lane, device: {"fail→pass": 2, "pass→pass": 1})
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    few_tests(monkeypatch)
 
 
 @pytest.fixture
@@ -76,6 +90,10 @@ def test_each_host_is_shown_by_date(written):
     ("changes", "wrong"),
     [
         ({"counts": {}}, "it holds and counts no test"),
+        # An invented lane once needed no bugs, and as many tests as one liked.
+        ({"bugs": []}, "it holds, and its bugs are not shown by as many tests as it counts"),
+        ({"counts": {"fail→pass": 3, "pass→pass": 1}}, "it holds, and its bugs are not shown by as many tests as it counts"),
+        ({"same bits": 2}, "it counts more tests with the same bits than pass on both packages"),
         ({"counts": {"fail→pass": 2, "pass→fail": 1}}, "it holds and counts tests that do not pass patched"),
         ({"problems": ["a test is missing"]}, "it holds and names problems"),
         ({"bugs": [{"id": "deaf", "shown": [], "fixed": 0}]}, "it holds and has a bug that is not shown or not fixed"),
@@ -85,6 +103,12 @@ def test_each_host_is_shown_by_date(written):
 def test_what_says_that_it_holds_against_what_it_says_besides_is_refused(written, changes, wrong):
     with pytest.raises(HarnessError, match=f"is no record of a verdict, {wrong}"):
         written(**changes)
+
+
+def test_what_was_invented_is_said(written, monkeypatch):
+    monkeypatch.setattr(census, "totals", lambda lane, device: {"fail→pass": 5, "pass→pass": 1})
+    said = cite(NOT_RUN, written().parent)["mps"]
+    assert "; committed evidence, which does not count the tests of the census: held on 2026-02-03" in said
 
 
 @pytest.mark.parametrize("change", ["edited", "renamed", "added", "removed"])
@@ -115,6 +139,7 @@ def test_it_is_stale_once_the_series_has_changed(written, tmp_path, change):
         (json.dumps(RECORD | {"holds": "yes"}), "'holds' is missing or no bool"),
         (json.dumps({name: value for name, value in RECORD.items() if name != "date"}), "'date' is missing or no str"),
         (json.dumps(RECORD | {"date": "yesterday"}), "Invalid isoformat string"),
+        (json.dumps(RECORD | {"bugs": [{"id": "deaf"}]}), "a part of it is of another form (KeyError('shown'))"),
         (json.dumps(RECORD | {"host": {}}), "'system' of its host is missing or no str"),
     ],
 )

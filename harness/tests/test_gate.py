@@ -7,12 +7,20 @@ import sys
 
 import pytest
 
-from harness import ROOT
+from harness import ROOT, census
 from harness.gate import check
-from harness.tests.test_evidence import HOST, RECORD
+from harness.tests.test_evidence import HOST, RECORD, few_tests
+from harness.verdict import CATALOGUE, read_catalogue
 from harness.world import STALE
 
+TOTALS = census.totals("cpu", "cpu")
 CPU, SIM, MPS = "verdict-linux/cpu", "verdict-linux/sim", "mps-mac/mps"
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    """Let the catalogue and the census be of the few tests of the records here."""
+    few_tests(monkeypatch)
 
 
 @pytest.fixture
@@ -31,7 +39,7 @@ def test_it_opens_when_every_lane_holds(tmp_path, report, capsys):
     report(CPU)
     report(SIM)
     assert check(tmp_path, [CPU, SIM], jobs={"lanes": "success"}) == []
-    assert f"| {CPU} | ✓ holds: 2 fail→pass |" in capsys.readouterr().out
+    assert f"| {CPU} | ✓ holds: 2 fail→pass, 1 pass→pass |" in capsys.readouterr().out
 
 
 def test_a_lane_that_did_not_report_shuts_it(tmp_path, report, capsys):
@@ -42,7 +50,7 @@ def test_a_lane_that_did_not_report_shuts_it(tmp_path, report, capsys):
 
 def test_a_verdict_that_does_not_hold_shuts_it(tmp_path, report):
     report(CPU, holds=False)
-    assert check(tmp_path, [CPU]) == [f"{CPU}: does not hold: 2 fail→pass"]
+    assert check(tmp_path, [CPU]) == [f"{CPU}: does not hold: 2 fail→pass, 1 pass→pass"]
 
 
 def test_a_stale_report_shuts_it(tmp_path, report):
@@ -72,6 +80,18 @@ def test_the_record_of_another_lane_shuts_it(tmp_path, report, lane, changes, wr
     assert f"{lane}: is the record of another lane: {wrong}" in check(tmp_path, [lane])
 
 
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({"bugs": [{"id": "blind", "shown": ["test_a", "test_b"], "fixed": 2}]}, "does not name the bugs of the catalogue"),
+        ({"counts": {"fail→pass": 2, "pass→pass": 9}}, "does not count the tests of the census"),
+    ],
+)
+def test_an_invented_report_shuts_it(tmp_path, report, changes, wrong):
+    report(CPU, **changes)
+    assert check(tmp_path, [CPU]) == [f"{CPU}: {wrong}"]
+
+
 def test_a_report_that_cannot_be_read_shuts_it(tmp_path, report):
     report(CPU, holds=1)
     (problem,) = check(tmp_path, [CPU])
@@ -96,13 +116,19 @@ def test_an_optional_lane_is_shown_and_never_counts(tmp_path, report, capsys, ho
     if holds is not None:
         report(MPS, holds=holds)
     assert check(tmp_path, [CPU], [MPS]) == []
-    words = {True: "holds: 2 fail→pass", False: "does not hold: 2 fail→pass", None: "did not report"}[holds]
+    words = {
+        True: "holds: 2 fail→pass, 1 pass→pass",
+        False: "does not hold: 2 fail→pass, 1 pass→pass",
+        None: "did not report",
+    }[holds]
     assert f"| {MPS}, not required | {words} |" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("result", "status"), [("success", 0), ("skipped", 1)])
 def test_the_command_needs_the_standard_library_alone(tmp_path, report, result, status):
-    report(CPU)
+    ids = [bug.id for bug in read_catalogue(CATALOGUE).bugs if "cpu" in bug.lanes]
+    shown = dict.fromkeys(ids, 1) | {ids[0]: TOTALS["fail→pass"] - len(ids) + 1}
+    report(CPU, counts=TOTALS, bugs=[{"id": id, "shown": n, "fixed": n} for id, n in shown.items()])
     command = [sys.executable, "-S", "-m", "harness", "gate", str(tmp_path), "--require", CPU]
     command += ["--jobs", json.dumps({"lanes": {"result": result, "outputs": {}}})]
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

@@ -236,7 +236,7 @@ def test_a_run_that_broke_off_is_a_verdict_that_does_not_hold(out, patches, lost
     ("changes", "reason"),
     [
         ({"digest": "0"}, world.STALE),
-        ({"counts": {"fail→pass": 5}}, "another run than its verdict"),
+        ({"counts": {"fail→pass": 1, "pass→pass": 5}}, "another run than its verdict"),
         ({"same bits": None}, "no verdict that this version can read"),
     ],
 )
