@@ -17,7 +17,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from harness import HarnessError, devices, trees
+from harness import ROOT, HarnessError, devices, trees
 from harness.checkpoint import complete
 from harness.speech import Clip, Transcription, digest, transcribe
 
@@ -106,6 +106,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         last = call.excinfo.traceback[-1]
         package = item.config.stash[TREE].path / trees.PACKAGE
         inside = [entry for entry in call.excinfo.traceback if Path(entry.path).is_relative_to(package)]
+        # What an object of a test raises, when the package asks it, comes from the test.
+        if any(Path(last.path).is_relative_to(folder) for folder in (item.path.parent, ROOT / "harness")):
+            inside = []
         item.user_properties.append(
             (
                 "exception",

@@ -278,6 +278,37 @@ def test_the_same_exception_from_another_place_is_no_reason(place):
     assert words in problems(upstream=elsewhere)
 
 
+ASKED = """\
+import torch
+
+
+class Odd:
+    shape = (1, 2)
+
+    def to(self, **names):
+        assert not names, ""
+
+
+def test_reaches_an_assert_of_its_own(liquid_audio, processor):
+    liquid_audio.ChatState(processor).add_audio(Odd(), 16_000)
+
+
+def test_reaches_an_assert_of_the_package(liquid_audio, processor):
+    liquid_audio.ChatState(processor).add_audio(torch.zeros(2), 16_000)
+"""
+
+
+def test_what_an_object_of_a_test_raises_does_not_come_from_the_package(tmp_path):
+    # An assert of the tests, to which the package was led, was taken for the package's own.
+    test = tmp_path / "test_odd.py"
+    test.write_text(ASKED)
+    found, _ = lane.run_suite("upstream", "cpu", tmp_path, "--numprocesses", "0", "-p", "conftest", tests=[str(test)])
+    assert [(result.type, result.place) for result in found.results.values()] == [
+        ("AssertionError", ""),
+        ("AssertionError", "processor.py:add_audio"),
+    ]
+
+
 def test_what_a_test_judges_is_no_exception_of_the_package():
     assert "which is not the reason" in problems(upstream={**UPSTREAM, EARS[0]: replace(DEAF, place="ear.py:hear")})
 
