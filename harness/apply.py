@@ -6,12 +6,10 @@ which Ctrl-C cannot interrupt; what even so stops among them is finished, or und
 """
 
 import csv
-import hashlib
 import json
 import shutil
 import signal
 import subprocess
-import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -81,8 +79,8 @@ def apply(environment: Path, *, undo: bool = False) -> str:
 
 
 def lock(site: Path) -> Path:
-    """Say which file is held by whoever changes what is installed there: none that an installer would find."""
-    return Path(tempfile.gettempdir()) / f"liquid-audio-{hashlib.sha256(str(site.resolve()).encode()).hexdigest()[:16]}.lock"
+    """Say which file is held by whoever changes what is installed there: beside it, so that all have the same one."""
+    return site.resolve().parent / ".liquid-audio.lock"
 
 
 def _apply(environment: Path, undo: bool) -> str:
