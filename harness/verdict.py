@@ -214,11 +214,15 @@ def read_catalogue(path: Path) -> Catalogue:
 
 
 def read_run(log: Path, collected: Path) -> Run:
-    """Read what pytest-reportlog and conftest's `--collected` wrote."""
+    """Read what pytest-reportlog and conftest's `--collected` wrote; what is cut off, by a full disk, did not finish."""
     results: dict[str, Result] = {}
     finished, red = False, None
-    for line in log.read_text(encoding="utf-8").splitlines() if log.is_file() else ():
-        report = json.loads(line)
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else ():
+        try:
+            report = json.loads(line)
+        except ValueError:
+            finished = False
+            break
         match report["$report_type"]:
             case "TestReport" | "SubtestReport" | "SubTestReport":
                 id = report["nodeid"]
@@ -228,7 +232,10 @@ def read_run(log: Path, collected: Path) -> Run:
             case "SessionFinish":
                 # 0 and 1 are a suite that ran, green or red; the rest is interrupted, broken, misused or empty.
                 finished, red = report["exitstatus"] in (0, 1), report["exitstatus"] == 1
-    ids = json.loads(collected.read_text()) if collected.is_file() else []
+    try:
+        ids = json.loads(collected.read_text(encoding="utf-8")) if collected.is_file() else []
+    except ValueError:
+        ids, finished = [], False
     return Run(results, frozenset(ids), finished, red)
 
 

@@ -255,6 +255,16 @@ def test_only_exit_codes_0_and_1_are_a_finished_run(tmp_path, collected, exitsta
     assert not read_run(_log(tmp_path / "log", _phase("call"), exitstatus=exitstatus), collected).finished
 
 
+@pytest.mark.parametrize("cut", ["log", "collected.json"])
+def test_what_a_full_disk_cut_off_is_no_finished_run(tmp_path, collected, cut):
+    # It was a traceback.
+    log = _log(tmp_path / "log", _phase("call"), _phase("teardown"))
+    assert read_run(log, collected).finished
+    file = tmp_path / cut
+    file.write_text(file.read_text()[:-20])
+    assert not read_run(log, collected).finished
+
+
 @pytest.mark.parametrize("kind", ["SubtestReport", "SubTestReport"])
 def test_a_subtest_that_fails_is_a_failure_of_its_test(tmp_path, collected, kind):
     # pytest exits with 1, and the test's own report says that it passed.
