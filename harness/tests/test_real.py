@@ -32,8 +32,10 @@ def test_a_part_that_is_missing_is_named(checkpoint, part):
         require(checkpoint)
 
 
-def test_the_tiny_checkpoint_is_not_a_real_one(checkpoint):
-    shutil.copy(TINY / "config.json", checkpoint)
+@pytest.mark.parametrize("part", ["config.json", "model.safetensors"])
+def test_the_tiny_checkpoint_is_not_a_real_one(checkpoint, part):
+    # With one more line in its settings it was.
+    shutil.copy(TINY / part, checkpoint)
     with pytest.raises(HarnessError, match=r"is the tiny checkpoint, which is used without it$"):
         require(checkpoint)
 
