@@ -2,8 +2,8 @@
 
 import pytest
 
-from harness import HarnessError, world
-from harness.readme import update
+from harness import ROOT, HarnessError, census, world
+from harness.readme import LANES, update
 from harness.tests import test_page
 from harness.tests.test_page import leave
 
@@ -41,6 +41,15 @@ def test_readme_keeps_its_verdict_where_there_is_no_new_one(readme, tmp_path, ou
     with pytest.raises(HarnessError, match=f"{reason}.*: run `nox -s verdict` first"):
         update(readme, out, tmp_path / "shown.svg", patches)
     assert "old" in readme.read_text()
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_readme_counts_what_the_census_counts(lane):
+    # A suite may change and the census with it, and README go on to say what an older one had found.
+    counts = [n for n in census.read()[lane].values() if len(n) > 1]
+    shown, same, bits = (sum(n[k] for n in counts) for k in (1, 2, 3))
+    said = f"- **The verdict holds** on `{lane}`: {shown} fail→pass, {same} pass→pass, {bits} of them bit for bit.\n"
+    assert said in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_an_older_verdict_beside_a_new_lane_is_not_shown(readme, tmp_path, out, patches):
