@@ -9,6 +9,7 @@ import sys
 import sysconfig
 import tempfile
 import types
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -37,6 +38,7 @@ def load(folder: Path, *, strict: bool = False) -> torch.device:
         torch.ops.sim.register_hooks()
         torch._register_device_module("sim", _module())
         backend_registration.generate_methods_for_privateuse1_backend()
+        _print_through_the_cpu()
     torch.ops.sim.set_strict(strict)
     return torch.device("sim", 0)
 
@@ -71,6 +73,12 @@ def _compile(folder: Path, compiler: str) -> Path:
         lines = (done.stdout + done.stderr).strip().splitlines()
         raise RuntimeError(f"it does not compile: {next((line for line in lines if ' error: ' in line), lines[-1])}")
     return folder / "sim.so"
+
+
+def _print_through_the_cpu() -> None:
+    """Let torch print in strict mode: it looks at the numbers in float64, on all devices but those that it knows to lack it."""
+    widen: Callable[[torch.Tensor], torch.Tensor] = torch._tensor_str.tensor_totype
+    torch._tensor_str.tensor_totype = lambda tensor: widen(tensor.cpu() if tensor.device.type == "sim" else tensor)
 
 
 def _module() -> types.ModuleType:

@@ -4,9 +4,9 @@
 #include <ATen/EmptyTensor.h>
 #include <ATen/NativeFunctions.h>
 #include <ATen/Operators.h>
+#include <ATen/autocast_mode.h>
 #include <ATen/detail/PrivateUse1HooksInterface.h>
 #include <ATen/native/CPUFallback.h>
-#include <ATen/ops/convolution.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <c10/core/impl/alloc_cpu.h>
@@ -132,17 +132,6 @@ class Devices {
   bool sim_ = false, cpu_ = false;
 };
 
-// The CPU's own choice of algorithm begins after the point where the fallback would come in.
-at::Tensor convolution(const at::Tensor& input, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
-    c10::IntArrayRef stride, c10::IntArrayRef padding, c10::IntArrayRef dilation, bool transposed,
-    c10::IntArrayRef output_padding, int64_t groups) {
-  const auto no_bias = at::Tensor();
-  const auto& given_bias = bias ? *bias : no_bias;
-  Devices("aten::convolution").add(input).add(weight).add(given_bias);
-  return at::convolution(on_host(input), on_host(weight), on_host(given_bias), stride, padding, dilation, transposed,
-      output_padding, groups).to(DEVICE);
-}
-
 void check_devices(const c10::OperatorHandle& op, const torch::jit::Stack& stack) {
   // Indices may be on the CPU, as CUDA's may.
   const auto& name = op.schema().name();
@@ -166,6 +155,10 @@ void fallback(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   at::native::cpu_fallback(op, stack, /*error_on_views=*/true);
 }
 
+at::Tensor refuse_autocast(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&, int64_t) {
+  TORCH_CHECK(false, "torch.nn.functional.binary_cross_entropy and torch.nn.BCELoss are unsafe to autocast.");
+}
+
 }  // namespace
 
 TORCH_LIBRARY_IMPL(_, PrivateUse1, m) {
@@ -178,7 +171,9 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
   m.impl("_copy_from", copy_from);
   m.impl("_copy_from_and_resize", copy_from_and_resize);
   m.impl("_local_scalar_dense", local_scalar_dense);
-  m.impl("convolution_overrideable", convolution);
+  // For these torch chooses by the device and leaves no choice to the fallback: let the CPU choose.
+  m.impl("convolution", torch::CppFunction::makeFromBoxedFunction<&fallback>());
+  m.impl("convolution_backward", torch::CppFunction::makeFromBoxedFunction<&fallback>());
   // These look at sizes and strides alone, or ask the tensor's own allocator.
   m.impl("resize_", at::native::resize_);
   m.impl("set_.source_Storage_storage_offset", at::native::set_storage_cpu_);
@@ -195,6 +190,23 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
 // A lazily conjugated or negated tensor is copied as what it stands for. Without these, torch resolves it by a copy.
 TORCH_LIBRARY_IMPL(aten, Conjugate, m) { m.impl("_copy_from", torch::CppFunction::makeFallthrough()); }
 TORCH_LIBRARY_IMPL(aten, Negative, m) { m.impl("_copy_from", torch::CppFunction::makeFallthrough()); }
+
+// Autocast casts what it casts on CUDA: torch keeps these lists for every device.
+TORCH_LIBRARY_IMPL(_, AutocastPrivateUse1, m) { m.fallback(torch::CppFunction::makeFallthrough()); }
+
+TORCH_LIBRARY_IMPL(aten, AutocastPrivateUse1, m) {
+  using namespace at;  // the lists name types without it
+#define LOWER(...) KERNEL_PRIVATEUSEONE(__VA_ARGS__, lower_precision_fp)
+#define FLOAT(...) KERNEL_PRIVATEUSEONE(__VA_ARGS__, fp32)
+#define FLOAT_UNLESS_TOLD(...) KERNEL_PRIVATEUSEONE(__VA_ARGS__, fp32_set_opt_dtype)
+#define WIDEST(...) KERNEL_PRIVATEUSEONE(__VA_ARGS__, promote)
+  AT_FORALL_LOWER_PRECISION_FP(LOWER)
+  AT_FORALL_FP32(FLOAT)
+  AT_FORALL_FP32_SET_OPT_DTYPE(FLOAT_UNLESS_TOLD)
+  AT_FORALL_DIFFERENT_REDISPATCH_SIGNATURE(KERNEL_DIFFERENT_REDISPATCH_SIGNATURE_PRIVATEUSEONE)
+  AT_FORALL_PROMOTE(WIDEST)
+  m.impl("binary_cross_entropy", refuse_autocast);
+}
 
 TORCH_LIBRARY(sim, m) {
   m.def("set_strict(bool on) -> ()", [](bool on) { strict = on; });

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 import torch
+from datasets.fingerprint import Hasher
 from torch.testing import assert_close
 
 from harness import CACHE, ROOT, sim
@@ -177,10 +178,141 @@ def test_an_operation_that_it_lacks_fails_by_name(rows):
         torch.ops.sim_test.first_row(rows)
 
 
-def test_the_backward_pass_of_a_convolution_fails_by_name(accelerator):
-    module = torch.nn.Conv1d(2, 2, 1, device=accelerator)
-    with pytest.raises(RuntimeError, match="convolution_backward_overrideable"):
-        module(torch.ones(1, 2, 3, device=accelerator)).sum().backward()
+def there_and_back(tensor):
+    """Return a leaf for the CPU and one for the device, of the same values."""
+    return [tensor.clone().to(place).requires_grad_() for place in ("cpu", "sim")]
+
+
+CONVOLUTIONS = {
+    "1d": lambda: torch.nn.Conv1d(4, 6, 3, padding=1),
+    "2d": lambda: torch.nn.Conv2d(4, 6, 3, stride=2),
+    "grouped": lambda: torch.nn.Conv1d(4, 4, 3, groups=4, dilation=2),
+    "transposed": lambda: torch.nn.ConvTranspose1d(4, 6, 3, stride=2, output_padding=1),
+    "unbiased": lambda: torch.nn.Conv1d(4, 6, 1, bias=False),
+}
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_the_gradients_of_a_convolution_are_the_cpus(accelerator, name):
+    module = CONVOLUTIONS[name]()
+    moved = copy.deepcopy(module).to(accelerator)
+    here, there = there_and_back(torch.randn(2, 4, *[9] * (module.weight.dim() - 2)))
+    for layer, tensor in ((module, here), (moved, there)):
+        layer(tensor).square().sum().backward()
+    for expected, grad in zip([here, *module.parameters()], [there, *moved.parameters()], strict=True):
+        assert grad.grad.device == accelerator
+        assert_close(grad.grad.cpu(), expected.grad)
+
+
+def test_a_gradient_from_the_cpu_does_not_mix_with_a_convolution(accelerator):
+    arguments = [torch.ones(1, 2, 3, device=accelerator), torch.ones(2, 2, 1), torch.ones(1, 2, 3, device=accelerator)]
+    with pytest.raises(RuntimeError, match=MIXED):
+        torch.ops.aten.convolution_backward(*arguments[::2], arguments[1], [2], [1], [0], [1], False, [0], 1, [True] * 3)
+
+
+# What torch's list for CUDA says of each: see "Autocast Op Reference" in its documentation.
+CASTS = {
+    "linear": (lambda x: torch.nn.functional.linear(x, x), torch.bfloat16),
+    "matmul": (lambda x: x @ x, torch.bfloat16),
+    "conv1d": (lambda x: torch.nn.functional.conv1d(x[None], x[..., None]), torch.bfloat16),
+    "attention": (lambda x: torch.nn.functional.scaled_dot_product_attention(x, x, x), torch.bfloat16),
+    "softmax": (lambda x: (x @ x).softmax(1), torch.float32),
+    "layer norm": (lambda x: torch.nn.functional.layer_norm(x @ x, (3,)), torch.float32),
+    "sum": (lambda x: (x @ x).sum(), torch.float32),
+    "norm": (lambda x: (x @ x).norm(2), torch.float32),
+    "exp": (lambda x: (x @ x).exp(), torch.float32),
+    "loss": (lambda x: torch.nn.functional.l1_loss(x @ x, x.bfloat16()), torch.float32),
+    "the widest": (lambda x: torch.addcmul(x @ x, x, x @ x), torch.float32),
+    "not listed": (lambda x: (x @ x).relu(), torch.bfloat16),
+    "a lookup": (lambda x: torch.nn.functional.embedding(torch.tensor([1], device=x.device), x), torch.float32),
+    "told otherwise": (lambda x: (x @ x).sum(dtype=torch.bfloat16), torch.bfloat16),
+    "switched off": (lambda x: torch.autocast("sim", enabled=False)(torch.mm)(x, x), torch.float32),
+}
+
+
+@pytest.mark.parametrize(("compute", "dtype"), CASTS.values(), ids=CASTS)
+def test_autocast_casts_what_it_casts_on_cuda(accelerator, compute, dtype):
+    square = torch.eye(3, device=accelerator) / 3
+    with torch.autocast("sim", dtype=torch.bfloat16):
+        assert compute(square).dtype == dtype
+    assert torch.mm(square, square).dtype == torch.float32
+
+
+def test_autocast_is_there_and_refuses_what_it_refuses_on_cuda(rows):
+    assert torch.amp.is_autocast_available("sim")
+    with torch.autocast("sim"), pytest.raises(RuntimeError, match="are unsafe to autocast"):
+        torch.nn.functional.binary_cross_entropy(rows.sigmoid(), rows.sigmoid())
+
+
+def test_what_autocast_computes_is_what_the_cpu_computes_of_the_cast(accelerator, rows):
+    here, there = there_and_back(torch.randn(4, 3))
+    with torch.autocast("sim", dtype=torch.bfloat16):
+        output = torch.nn.functional.linear(rows, there)
+    expected = torch.nn.functional.linear(ROWS.bfloat16(), here.bfloat16())
+    assert_close(output.cpu(), expected, rtol=0, atol=0)
+    for tensor in (output, expected):
+        tensor.float().square().sum().backward()
+    assert there.grad.dtype == torch.float32
+    assert_close(there.grad.cpu(), here.grad, rtol=0, atol=0)
+
+
+OPTIMIZERS = {"fused": {"fused": True}, "foreach": {"foreach": True}, "one by one": {"foreach": False}}
+
+
+def train(place, **options):
+    """Train a small model for some steps, in bfloat16 where autocast casts to it; return the losses."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Conv1d(3, 8, 3), torch.nn.GELU(), torch.nn.Flatten(), torch.nn.Linear(48, 1))
+    model.to(place)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, **options)
+    data = [(clip, clip.mean(0, keepdim=True)[:, 0]) for clip in torch.randn(16, 3, 8)]
+    losses = []
+    for clips, means in torch.utils.data.DataLoader(data * 6, batch_size=16, pin_memory=True):
+        optimizer.zero_grad()
+        with torch.autocast(place, dtype=torch.bfloat16):
+            loss = (model(clips.to(place, non_blocking=True)) - means.to(place, non_blocking=True)).square().mean()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+@pytest.mark.parametrize("options", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_a_model_trains_as_on_the_cpu(options):
+    sim.load(CACHE / "sim", strict=True)
+    losses = train("sim", **options)
+    assert losses[-1] < losses[0] / 2
+    assert losses == pytest.approx(train("cpu", **options), rel=0.02)
+
+
+PRINTED = {
+    "float": torch.tensor([0.5, 1e-9, -3e5]),
+    "whole": torch.arange(6.0).reshape(2, 3),
+    "bfloat16": torch.tensor([1.5, -2.0]).bfloat16(),
+    "not a number": torch.tensor([float("nan"), float("inf"), 1.5]),
+    "complex": torch.tensor([1 + 2j, 0.5j]),
+    "integer": torch.arange(3),
+    "bool": torch.tensor([True, False]),
+    "one": torch.tensor(2.5),
+    "nothing": torch.empty(0),
+    "long": torch.linspace(0, 1, 2000),
+    "parameter": torch.nn.Parameter(torch.ones(2)),
+}
+
+
+@pytest.mark.parametrize("here", PRINTED.values(), ids=PRINTED)
+def test_a_tensor_prints_in_strict_mode_as_on_the_cpu(here):
+    there = here.detach().to(sim.load(CACHE / "sim", strict=True))
+    there = torch.nn.Parameter(there) if here.requires_grad else there
+    assert repr(there).replace(", device='sim:0'", "") == repr(here)
+    assert "device='sim:0'" in repr(there)
+
+
+def test_datasets_hashes_what_holds_a_tensor(accelerator):
+    sim.load(CACHE / "sim", strict=True)
+    for tensor in (ROWS, ROWS.bfloat16()):
+        assert Hasher.hash({"held": tensor.to(accelerator)}) == Hasher.hash({"held": tensor})
 
 
 def test_a_module_moves_computes_and_comes_back(accelerator):
