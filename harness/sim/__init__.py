@@ -65,7 +65,7 @@ def build(folder: Path) -> Path:
 
 def _compile(folder: Path, compiler: str) -> Path:
     # In a process of its own: torch's loader looks for ninja on PATH, which may not have the environment's.
-    program = "import sys; from torch.utils.cpp_extension import load; load('sim', sys.argv[1:2], build_directory=sys.argv[2], is_python_module=False)"
+    program = "import sys; from torch.utils.cpp_extension import load; load('sim', sys.argv[1:2], extra_cflags=['-O1'], build_directory=sys.argv[2], is_python_module=False)"
     path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
     env = world.environment(CXX=compiler, PATH=path)
     done = subprocess.run([sys.executable, "-c", program, str(SOURCE), str(folder)], env=env, capture_output=True, text=True)

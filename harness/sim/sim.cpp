@@ -7,13 +7,13 @@
 #include <ATen/autocast_mode.h>
 #include <ATen/detail/PrivateUse1HooksInterface.h>
 #include <ATen/native/CPUFallback.h>
-#include <ATen/ops/from_blob.h>
+#include <ATen/native/transformers/attention.h>
+#include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
-#include <c10/core/impl/alloc_cpu.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <cstring>
-#include <string>
 #include <utility>
 
 namespace {
@@ -44,12 +44,23 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
 };
 C10_REGISTER_GUARD_IMPL(PrivateUse1, Guard)
 
+// A storage of the device owns one of the CPU and points to the same memory.
+using Host = c10::intrusive_ptr<c10::StorageImpl>;
+
+void release(void* host) { Host::reclaim(static_cast<c10::StorageImpl*>(host)); }
+
+c10::DataPtr own(Host host) {
+  void* data = host->mutable_data();
+  return {data, host.release(), &release, DEVICE};
+}
+
+Host host_storage(size_t bytes, c10::DataPtr data) {
+  return c10::make_intrusive<c10::StorageImpl>(
+      c10::StorageImpl::use_byte_size_t(), bytes, std::move(data), c10::GetCPUAllocator(), /*resizable=*/true);
+}
+
 struct Memory final : c10::Allocator {
-  c10::DataPtr allocate(size_t bytes) override {
-    void* data = c10::alloc_cpu(bytes);
-    return {data, data, &c10::free_cpu, DEVICE};
-  }
-  c10::DeleterFnPtr raw_deleter() const override { return &c10::free_cpu; }
+  c10::DataPtr allocate(size_t bytes) override { return own(host_storage(bytes, c10::GetCPUAllocator()->allocate(bytes))); }
   void copy_data(void* to, const void* from, size_t bytes) const override { std::memcpy(to, from, bytes); }
 } memory;
 REGISTER_ALLOCATOR(SIM, &memory)
@@ -88,13 +99,23 @@ at::Tensor empty_strided(c10::IntArrayRef size, c10::IntArrayRef stride, std::op
   return at::detail::empty_strided_generic(size, stride, &memory, KEYS, check(dtype, device));
 }
 
-// The same memory as a CPU tensor, for as long as the other one lives.
+// The same tensor over another storage, on the device of that one. Not known to autograd, but its writes are counted.
+at::Tensor over(const at::Tensor& tensor, c10::Storage storage) {
+  const auto* impl = tensor.unsafeGetTensorImpl();
+  auto other = impl->shallow_copy_and_detach(impl->version_counter(), /*allow_tensor_metadata_change=*/true);
+  const auto device = storage.device();
+  other->set_storage_keep_dtype(std::move(storage));
+  other->_change_backend_component_keys(device);
+  return at::Tensor(std::move(other));
+}
+
+// The same memory as a CPU tensor.
 at::Tensor on_host(const at::Tensor& tensor) {
   if (!tensor.defined() || tensor.device().type() != SIM) return tensor;
-  auto host = at::from_blob(tensor.mutable_data_ptr(), tensor.sizes(), tensor.strides(), tensor.options().device(c10::kCPU));
-  host._set_conj(tensor.is_conj());
-  host._set_neg(tensor.is_neg());
-  return host;
+  const auto& data = tensor.storage().data_ptr();
+  if (auto* host = data.cast_context<c10::StorageImpl>(&release)) return over(tensor, Host::reclaim_copy(host));
+  // It was emptied, or torch lent it memory, as it does to save a tensor.
+  return over(tensor, host_storage(tensor.storage().nbytes(), {data.get(), c10::kCPU}));
 }
 
 at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool) {
@@ -111,48 +132,117 @@ at::Scalar local_scalar_dense(const at::Tensor& tensor) {
   return at::native::_local_scalar_dense_cpu(on_host(tensor));
 }
 
-// ---- everything else: check the devices, as a GPU's kernels do, and let the CPU compute ----
+// ---- everything else: check the devices, as a GPU's kernels do, and let the CPU compute on the same memory ----
 
-class Devices {
+// One operation and its tensors: what the caller gave, and what the CPU's kernel gets in its place.
+class Call {
  public:
-  explicit Devices(std::string op) : op_(std::move(op)) {}
+  explicit Call(const c10::OperatorHandle& op) : op_(op) {}
 
-  Devices& add(const at::Tensor& tensor) {
-    if (!tensor.defined()) return *this;
-    sim_ |= tensor.device().type() == SIM;
-    // torch lets a CPU tensor without dimensions stand for a number on any device.
-    cpu_ |= tensor.is_cpu() && tensor.dim() > 0;
-    TORCH_CHECK(!(sim_ && cpu_), "Expected all tensors to be on the same device, but found at least two devices, sim:0 and cpu! (",
-        op_, ")");
-    return *this;
+  bool needs_gradients() const {
+    return std::any_of(given_.begin(), given_.end(), [](const auto& pair) { return pair.first.requires_grad(); });
   }
 
- private:
-  std::string op_;
-  bool sim_ = false, cpu_ = false;
-};
+  at::Tensor to_host(const at::Tensor& tensor, bool anywhere = false) {
+    if (!tensor.defined()) return tensor;
+    const bool here = tensor.device().type() == SIM;
+    sim_ |= here;
+    // torch lets a CPU tensor without dimensions stand for a number on any device.
+    cpu_ |= tensor.is_cpu() && tensor.dim() > 0 && !anywhere;
+    TORCH_CHECK(!(sim_ && cpu_), "Expected all tensors to be on the same device, but found at least two devices, sim:0 and cpu! (",
+        op_.schema().name(), ")");
+    if (!here) return tensor;
+    // What is one tensor to the caller is one to the kernel, which may resize it.
+    for (const auto& [given, host] : given_) {
+      if (given.is_same(tensor)) return host;
+    }
+    given_.emplace_back(tensor, on_host(tensor));
+    return given_.back().second;
+  }
 
-void check_devices(const c10::OperatorHandle& op, const torch::jit::Stack& stack) {
-  // Indices may be on the CPU, as CUDA's may.
-  const auto& name = op.schema().name();
-  const bool indexing = name == "aten::index" || name == "aten::_index_put_impl_" || name == "aten::index_put_";
-  Devices devices(name);
-  for (const auto& value : torch::jit::last(stack, op.schema().arguments().size())) {
+  void to_host(c10::IValue& value) {
     if (value.isTensor()) {
-      devices.add(value.toTensor());
+      value = to_host(value.toTensor());
     } else if (value.isTensorList()) {
-      for (const at::Tensor& tensor : value.toTensorList()) devices.add(tensor);
-    } else if (value.isOptionalTensorList() && !indexing) {
+      c10::List<at::Tensor> list;
+      for (const at::Tensor& tensor : value.toTensorList()) list.push_back(to_host(tensor));
+      value = std::move(list);
+    } else if (value.isOptionalTensorList()) {
+      // Indices may be on the CPU, as CUDA's may.
+      const auto& name = op_.schema().name();
+      const bool indexing = name == "aten::index" || name == "aten::_index_put_impl_" || name == "aten::index_put_";
+      c10::List<std::optional<at::Tensor>> list;
       for (const std::optional<at::Tensor>& tensor : value.toOptionalTensorList()) {
-        if (tensor) devices.add(*tensor);
+        list.push_back(tensor ? std::optional(to_host(*tensor, indexing)) : tensor);
+      }
+      value = std::move(list);
+    } else if (value.isDevice()) {
+      value = c10::Device(c10::kCPU);
+    }
+  }
+
+  // What the kernel has resized is resized, even if it failed then: the memory may be another.
+  void update() const {
+    for (const auto& [tensor, host] : given_) {
+      const auto& storage = host.storage();
+      if (storage.data() != tensor.storage().data()) {
+        tensor.storage().set_data_ptr_noswap(own(Host::reclaim_copy(storage.unsafeGetStorageImpl())));
+        tensor.storage().set_nbytes(storage.nbytes());
+      }
+      if (host.sizes() != tensor.sizes() || host.strides() != tensor.strides()) {
+        tensor.unsafeGetTensorImpl()->set_sizes_and_strides(host.sizes(), host.strides(), host.storage_offset());
       }
     }
   }
-}
+
+  at::Tensor to_device(at::Tensor result) const {
+    if (!result.defined()) return result;
+    if (!result.has_storage() || !result.key_set().has(c10::DispatchKey::CPU)) return result.to(DEVICE);
+    const auto& storage = result.storage();
+    for (const auto& [tensor, host] : given_) {
+      if (result.is_same(host)) return tensor;
+      if (storage.is_alias_of(host.storage())) return over(result, tensor.storage());
+    }
+    check(result.scalar_type(), std::nullopt);
+    // What others hold as well stays theirs.
+    if (result.use_count() > 1 || storage.use_count() > 1) return result.to(DEVICE);
+    return over(result, c10::Storage(c10::Storage::use_byte_size_t(), storage.nbytes(),
+        own(Host::reclaim_copy(storage.unsafeGetStorageImpl())), &memory, /*resizable=*/true));
+  }
+
+  void to_device(c10::IValue& value) const {
+    if (value.isTensor()) {
+      value = to_device(std::move(value).toTensor());
+    } else if (value.isTensorList()) {
+      auto list = value.toTensorList();
+      for (size_t i = 0; i < list.size(); ++i) list.set(i, to_device(list.extract(i)));
+    }
+  }
+
+ private:
+  const c10::OperatorHandle& op_;
+  c10::SmallVector<std::pair<at::Tensor, at::Tensor>, 6> given_;
+  bool sim_ = false, cpu_ = false;
+};
 
 void fallback(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
-  check_devices(op, *stack);
-  at::native::cpu_fallback(op, stack, /*error_on_views=*/true);
+  const auto arguments = op.schema().arguments().size();
+  if (c10::GradMode::is_enabled() && !c10::impl::tls_is_dispatch_key_excluded(c10::DispatchKey::AutogradFunctionality)) {
+    // Nothing has recorded this operation: a library's, without a gradient of its own. autograd can follow copies.
+    Call call(op);
+    for (c10::IValue value : torch::jit::last(*stack, arguments)) call.to_host(value);
+    if (call.needs_gradients()) return at::native::cpu_fallback(op, stack, /*error_on_views=*/true);
+  }
+  Call call(op);
+  for (auto value = stack->end() - arguments; value != stack->end(); ++value) call.to_host(*value);
+  try {
+    op.redispatchBoxed(c10::DispatchKeySet(c10::DispatchKey::CPU), stack);
+  } catch (...) {
+    call.update();
+    throw;
+  }
+  call.update();
+  for (auto value = stack->end() - op.schema().returns().size(); value != stack->end(); ++value) call.to_device(*value);
 }
 
 at::Tensor refuse_autocast(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&, int64_t) {
@@ -171,9 +261,6 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
   m.impl("_copy_from", copy_from);
   m.impl("_copy_from_and_resize", copy_from_and_resize);
   m.impl("_local_scalar_dense", local_scalar_dense);
-  // For these torch chooses by the device and leaves no choice to the fallback: let the CPU choose.
-  m.impl("convolution", torch::CppFunction::makeFromBoxedFunction<&fallback>());
-  m.impl("convolution_backward", torch::CppFunction::makeFromBoxedFunction<&fallback>());
   // These look at sizes and strides alone, or ask the tensor's own allocator.
   m.impl("resize_", at::native::resize_);
   m.impl("set_.source_Storage_storage_offset", at::native::set_storage_cpu_);
@@ -182,9 +269,26 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
   m.impl("as_strided", at::native::as_strided_tensorimpl);
   m.impl("view", at::native::view);
   m.impl("_reshape_alias", at::native::_reshape_alias);
-  m.impl("unfold", at::native::unfold);
-  m.impl("view_as_real", at::native::view_as_real);
-  m.impl("view_as_complex", at::native::view_as_complex);
+}
+
+// On a device that has no kernel for these, torch composes them of others. The CPU has one: leave it the whole.
+TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
+  using Key = c10::DispatchKey;
+  auto& dispatcher = c10::Dispatcher::singleton();
+  for (const auto& name : dispatcher.getAllOpNames()) {
+    const auto op = dispatcher.findOp(name);
+    const bool composed = op && name.name.rfind("aten::", 0) == 0 && op->hasKernelForDispatchKey(Key::CPU) &&
+        (op->hasKernelForDispatchKey(Key::CompositeExplicitAutograd) ||
+            op->hasKernelForDispatchKey(Key::CompositeExplicitAutogradNonFunctional));
+    if (composed || name.name == "aten::convolution" || name.name == "aten::convolution_backward") {
+      m.impl(toString(name).c_str(), torch::CppFunction::makeFromBoxedFunction<&fallback>());
+    }
+  }
+}
+
+// The same for attention.
+namespace at::native {
+REGISTER_PRIVATEUSE1_DISPATCH(_fused_sdp_choice_stub, &_fused_sdp_choice_cpp)
 }
 
 // A lazily conjugated or negated tensor is copied as what it stands for. Without these, torch resolves it by a copy.

@@ -170,12 +170,149 @@ def test_strict_mode_refuses_what_mps_refuses_in_its_words(accelerator, make, dt
         make(accelerator, dtype)
 
 
-def test_an_operation_that_it_lacks_fails_by_name(rows):
+@pytest.mark.parametrize(
+    "compute", [lambda t: t.sum(dtype=torch.float64), lambda t: torch.ops.sim_test.kernel(t)], ids=["asked for", "unasked"]
+)
+def test_strict_mode_refuses_a_result_of_float64(accelerator, kernel, compute):
+    kernel("(Tensor x) -> Tensor", lambda tensor: tensor.double())
+    there = ROWS.to(accelerator)
+    assert compute(there).dtype == torch.float64
+    sim.load(CACHE / "sim", strict=True)
+    with pytest.raises(TypeError, match="Cannot convert a SIM Tensor to float64 dtype as the SIM framework doesn't support"):
+        compute(there)
+
+
+@pytest.fixture
+def kernel():
+    """Define torch.ops.sim_test.kernel with a CPU kernel in Python, as a library might, for as long as the test takes."""
     library = torch.library.Library("sim_test", "DEF")
-    library.define("first_row(Tensor(a) self) -> Tensor(a)")
-    library.impl("first_row", lambda tensor: tensor[0], "CPU")
-    with pytest.raises(RuntimeError, match="sim_test::first_row"):
-        torch.ops.sim_test.first_row(rows)
+
+    def define(schema, function=None):
+        library.define(f"kernel{schema}")
+        if function:
+            library.impl("kernel", function, "CPU")
+        return lambda *arguments: torch.ops.sim_test.kernel(*arguments)
+
+    yield define
+    library._destroy()
+
+
+def test_an_operation_that_it_lacks_fails_by_name(rows, kernel):
+    with pytest.raises(NotImplementedError, match="sim_test::kernel"):
+        kernel("(Tensor x) -> Tensor")(rows)
+
+
+def test_a_kernel_works_on_the_memory_of_the_device(rows, kernel):
+    kernel("(Tensor x) -> int", torch.Tensor.data_ptr)
+    assert torch.ops.sim_test.kernel(rows) == rows.data_ptr()
+
+
+@pytest.mark.parametrize("compute", [torch.add, torch.matmul, torch.Tensor.mul_], ids=["add", "matmul", "in-place"])
+def test_nothing_is_copied_to_compute(accelerator, compute):
+    square = torch.eye(3, device=accelerator)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        result = compute(square, square)
+    assert result.untyped_storage().device == accelerator
+    assert not [event.name for event in profile.events() if "copy" in event.name or event.name == "aten::to"]
+
+
+def test_what_a_kernel_keeps_stays_the_cpus(rows, kernel):
+    kept = []
+
+    def remember(tensor):
+        kept.extend([tensor, tensor * 2])
+        return kept[1]
+
+    result = kernel("(Tensor x) -> Tensor", remember)(rows)
+    result.zero_()
+    del rows, result
+    assert [tensor.device.type for tensor in kept] == ["cpu", "cpu"]
+    assert kept[0].equal(ROWS)
+    assert kept[1].equal(ROWS * 2)
+
+
+def test_a_view_that_a_kernel_makes_shares_the_memory(rows, kernel):
+    row = kernel("(Tensor(a) x) -> Tensor(a)", lambda tensor: tensor[1])(rows)
+    row.zero_()
+    assert row.device == rows.device
+    assert rows.cpu().equal(ROWS * torch.tensor([[1], [0]]))
+
+
+def test_what_a_kernel_changes_and_returns_is_the_tensor_that_it_was_given(rows, kernel):
+    assert kernel("(Tensor(a!) x) -> Tensor(a!)", lambda tensor: tensor.add_(1))(rows) is rows
+    assert rows.cpu().equal(ROWS + 1)
+
+
+def test_a_tensor_that_is_given_twice_is_one_to_the_kernel(rows, kernel, capsys):
+    grow = kernel("(Tensor(a!) x, Tensor y) -> ()", lambda first, second: print(first.resize_(9) is second.zero_()))
+    grow(rows, rows)
+    assert capsys.readouterr().out == "True\n"
+    assert rows.cpu().equal(torch.zeros(9))
+
+
+def test_a_tensor_that_a_kernel_resized_and_then_failed_has_its_new_memory(rows, kernel):
+    def fail(tensor):
+        tensor.resize_(10_000).fill_(3)
+        raise ValueError("afterwards")
+
+    with pytest.raises(ValueError, match="afterwards"):
+        kernel("(Tensor(a!) x) -> ()", fail)(rows)
+    assert rows.cpu().equal(torch.full((10_000,), 3.0))
+
+
+def test_gradients_go_through_an_operation_that_brings_none(rows, kernel):
+    squared = kernel("(Tensor x) -> Tensor", lambda tensor: tensor * tensor)
+    with pytest.warns(UserWarning, match="an autograd kernel was not registered"):
+        squared(rows.requires_grad_()).sum().backward()
+    assert rows.grad.cpu().equal(ROWS * 2)
+
+
+@pytest.mark.parametrize("write", [torch.Tensor.add_, torch.Tensor.copy_], ids=["add", "copy"])
+def test_memory_that_is_read_and_written_at_once_is_refused_as_on_the_cpu(rows, write):
+    flat = rows.view(-1)
+    with pytest.raises(
+        RuntimeError, match="some elements of the input tensor and the written-to tensor refer to a single memory"
+    ):
+        write(flat[1:], flat[:-1])
+
+
+FUNCTIONS = {
+    "attention": lambda t: torch.nn.functional.scaled_dot_product_attention(*[t.expand(1, 4, 8, 16)] * 3),
+    "masked attention": lambda t: torch.nn.functional.scaled_dot_product_attention(
+        *[t.expand(1, 4, 8, 16)] * 3, attn_mask=(t[:, :8] > 0).view(8, 8)
+    ),
+    "layer norm": lambda t: torch.nn.functional.layer_norm(t, (16,)),
+    "group norm": lambda t: torch.nn.functional.group_norm(t[None], 2),
+    "linear": lambda t: torch.nn.functional.linear(t, t),
+    "softmax": lambda t: t.softmax(1),
+    "loss": lambda t: torch.nn.functional.mse_loss(t, t * 2),
+    "split": lambda t: torch.cat(torch.ops.aten.split_copy.Tensor(t, 3)[::2]),
+    "foreach": lambda t: torch.stack(torch._foreach_mul([t, t + 1], 2.0)),
+    "sort": lambda t: t.sort(1).values,
+    "index": lambda t: t[torch.tensor([3, 1], device=t.device)],
+    "indices": lambda t: t[:, 0] * torch.tril_indices(4, 2, device=t.device).sum(),
+    "complex": lambda t: torch.fft.rfft(t).conj().imag,
+}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+def test_results_and_gradients_are_the_cpus_to_the_bit(accelerator, function):
+    torch.manual_seed(0)
+    here, there = there_and_back(torch.randn(8, 16))
+    outputs = [function(tensor) for tensor in (here, there)]
+    for output in outputs:
+        output.square().sum().backward()
+    assert outputs[1].device == there.grad.device == accelerator
+    assert outputs[1].cpu().equal(outputs[0])
+    assert there.grad.cpu().equal(here.grad)
+
+
+@pytest.mark.parametrize("name", sorted(VIEWS.keys() - {"bits"}))
+def test_gradients_go_through_a_view(name):
+    here, there = there_and_back(ROWS)
+    for tensor in (here, there):
+        VIEWS[name](tensor).square().sum().backward()
+    assert there.grad.cpu().equal(here.grad)
 
 
 def there_and_back(tensor):
@@ -270,7 +407,7 @@ def train(place, **options):
     for clips, means in torch.utils.data.DataLoader(data * 6, batch_size=16, pin_memory=True):
         optimizer.zero_grad()
         with torch.autocast(place, dtype=torch.bfloat16):
-            loss = (model(clips.to(place, non_blocking=True)) - means.to(place, non_blocking=True)).square().mean()
+            loss = torch.nn.functional.mse_loss(model(clips.to(place)), means.to(place))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
