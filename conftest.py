@@ -70,9 +70,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes a second device where the CPU is the one under test, and elsewhere what hangs on no device."""
-    marker = "accelerator" if config.stash[DEVICE].type == "cpu" else "host"
-    left_out = {item for item in items if item.get_closest_marker(marker)}
+    """Leave out what takes a second device on the CPU, what hangs on no device elsewhere, and what knows the tiny checkpoint."""
+    markers = [
+        "accelerator" if config.stash[DEVICE].type == "cpu" else "host",
+        *["tiny"] * bool(config.getoption("checkpoint")),
+    ]
+    left_out = {item for item in items if any(map(item.get_closest_marker, markers))}
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
     if (seed := config.getoption("shuffle")) is not None:
@@ -177,6 +180,12 @@ def models(liquid_audio: Any, checkpoint: Path, device: torch.device) -> Callabl
         return loaded[dtype]
 
     return model
+
+
+@pytest.fixture(scope="session")
+def on_cpu(liquid_audio: Any, checkpoint: Path) -> Any:
+    """The model on the CPU."""
+    return liquid_audio.LFM2AudioModel.from_pretrained(checkpoint, dtype=torch.float32, device="cpu").eval()
 
 
 @pytest.fixture(scope="session")

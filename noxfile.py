@@ -218,7 +218,7 @@ def pr(session: nox.Session) -> None:
 
 @nox.session
 def train(session: nox.Session) -> None:
-    """Train the tiny checkpoint anew, on Debian: fetches recordings and voices, and takes the better part of an hour."""
+    """Train the tiny checkpoint anew, on Debian, in an hour and a half; `-- --answers` teaches the one there to answer alone."""
     _with_upstream(session, "fixtures/train.py")
 
 

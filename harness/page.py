@@ -3,6 +3,7 @@
 The page needs no network, no script and no folder beside it; the same verdicts give the same bytes.
 """
 
+import base64
 import email.policy
 import json
 import re
@@ -19,7 +20,14 @@ from harness.report import SAYS, SHAPES, SIGNS
 from harness.verdict import by_kind
 
 # What other sessions leave in out/, in the order of the page, and the session that makes it.
-TABLES = {"necessity": "Necessity", "mutants": "Mutants", "rivals": "Rivals", "releases": "Releases", "repeat": "Repetition"}
+TABLES = {
+    "demo": "Upstream's demo",
+    "necessity": "Necessity",
+    "mutants": "Mutants",
+    "rivals": "Rivals",
+    "releases": "Releases",
+    "repeat": "Repetition",
+}
 ABOUT = {
     "cpu": "The CPU.",
     "cuda": "An NVIDIA or AMD GPU.",
@@ -48,6 +56,7 @@ def write(out: Path = OUT, patches: Path = PATCHES) -> Path:
     lanes, stale = views.read(out, patches)
     if not lanes:
         raise HarnessError("; ".join(["there is no verdict on this series", *stale.values()]) + ": run `nox -s verdict` first")
+    tables = {name: read_table(out / f"{name}.json", title, patches) for name, title in TABLES.items()}
     # A device once, on the first of its stacks; what else ran on it stays folded.
     first = {lane.record["lane"]: lane for lane in reversed(lanes)}
     main = [lane for lane in lanes if lane is first[lane.record["lane"]]]
@@ -63,7 +72,8 @@ def write(out: Path = OUT, patches: Path = PATCHES) -> Path:
         "kinds": by_kind(bug["kind"] for bug in views.bugs(main)),
         "says": SAYS,
         "patches": [read_patch(patches / name) for name in main[0].record["series"]],
-        "tables": {name: read_table(out / f"{name}.json", title, patches) for name, title in TABLES.items()},
+        "tables": tables,
+        "pictures": read_pictures(out / "demo") if tables["demo"]["rows"] else [],
         "not_run": views.not_run(lanes) | stale,
         "shapes": SHAPES,
         "signs": {**SIGNS, "mixed": "?", "none": "–"},
@@ -117,6 +127,15 @@ def read_table(file: Path, title: str, patches: Path = PATCHES) -> dict[str, Any
     if not (problems or table.get("holds")):
         problems.append("it does not say that it holds")
     return {**first, "others": others, "problems": problems}
+
+
+def read_pictures(folder: Path) -> list[dict[str, str]]:
+    """Read the pictures of the demo, before and after: what each shows, and the file as base64."""
+    files = sorted(folder.glob("*.png"), key=lambda file: (not file.name.startswith("upstream"), file.name))
+    return [
+        {"shows": re.sub(r"-\d-|-", " ", file.stem), "data": base64.b64encode(file.read_bytes()).decode("ascii")}
+        for file in files
+    ]
 
 
 def _whole(table: Mapping[str, Any]) -> dict[str, Any]:

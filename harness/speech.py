@@ -17,6 +17,7 @@ from harness import ROOT, HarnessError
 
 CLIPS = ROOT / "fixtures" / "clips"
 
+END_OF_AUDIO = 2048
 DIGITS = dict(zip("0123456789", "zero one two three four five six seven eight nine".split(), strict=True))
 
 
@@ -117,6 +118,17 @@ def mel_digest(processor: Any, clip: Clip) -> str:
     chat = ChatState(pickle.loads(processor) if isinstance(processor, bytes) else processor, dtype=torch.float32)
     chat.add_audio(clip.mono(), clip.sampling_rate)
     return digest(chat.audio_in)
+
+
+@cache
+def _codes() -> dict[str, list[int]]:
+    return dict(json.loads((ROOT / "fixtures" / "checkpoint" / "codes.json").read_text(encoding="utf-8")))
+
+
+def spoken_codes(text: str, end: bool = False) -> torch.Tensor:
+    """Return the codes by which the tiny checkpoint speaks words: (8, frames), with a frame that ends the audio if asked for."""
+    codes = [code for word in text.split() for code in _codes()[word]]
+    return torch.tensor([*codes, *[END_OF_AUDIO] * end]).expand(8, -1)
 
 
 def normalise(text: str) -> str:

@@ -1,4 +1,7 @@
-"""Upstream's own examples run as they stand: the speech to text of its README, with the series' changes, and the demo."""
+"""Upstream's own examples run as they stand: the programs of its README, with the series' changes, and the demo.
+
+They get a clip of ours for a file of upstream's, and texts of the 49 words that the tiny checkpoint knows.
+"""
 
 import ast
 import importlib
@@ -8,12 +11,29 @@ import sys
 from pathlib import Path
 
 import pytest
+import soundfile
+import torch
 
 from harness.series import readme
-from harness.speech import CLIPS, clips, normalise
+from harness.speech import CLIPS, clips, normalise, spoken_codes
 
-SECTION = readme().partition("\n### ASR\n")[2].partition("\n### ")[0]
-SPEECH_TO_TEXT = re.search(r"```python\n(.+?)```", SECTION, re.DOTALL)[1]
+TEXTS = {
+    "My business specialized in chairs, can you give me something related to that?": "Thank you, Bobby!",
+    "What is this obsession people have with books? They put them in their houses—like they're trophies. "
+    "What do you need it for after you read it?": "Go forward ten meters.",
+}
+
+
+def program(section):
+    """Take a program from a section of README."""
+    code = re.search(r"```python\n(.+?)```", readme().partition(f"\n### {section}\n")[2].partition("\n##")[0], re.DOTALL)[1]
+    for theirs, ours in TEXTS.items():
+        code = code.replace(theirs, ours)
+    return code
+
+
+QUESTION = next(clip for clip in clips() if clip.id == "human-forward-16k-mono")
+FRAME = 1920
 CLIP = next(clip for clip in clips() if clip.id == "slt-thanks-48k-stereo")
 
 
@@ -34,9 +54,41 @@ def test_speech_to_text_prints_the_spoken_words(device, tmp_path, monkeypatch, c
     (tmp_path / "assets").mkdir()
     shutil.copy(CLIPS / CLIP.file, tmp_path / "assets" / "asr.wav")
     monkeypatch.chdir(tmp_path)
-    exec(SPEECH_TO_TEXT, {})
+    exec(program("ASR"), {})
     heard = re.sub(r"<\|\w+\|>", "", capsys.readouterr().out)
     assert normalise(heard).replace(" ", "") == CLIP.text.replace(" ", "")  # a token alone may come without its space
+
+
+@pytest.mark.usefixtures("hub")
+@pytest.mark.tiny
+def test_a_chat_of_two_turns_answers_in_text_and_sound(device, tmp_path, monkeypatch, capsys):
+    (tmp_path / "assets").mkdir()
+    shutil.copy(CLIPS / QUESTION.file, tmp_path / "assets" / "question.wav")
+    monkeypatch.chdir(tmp_path)
+    left = {}
+    exec(program("Multi-turn, multi-modal chat"), left)
+    words = [QUESTION.text, f"{QUESTION.text} thank you bobby"]
+    printed = "".join(capsys.readouterr().out.split())  # a token alone may come without its space
+    assert printed == "<|text_end|>".join([*words, ""]).replace(" ", "")
+    # The history has the first answer, and the second was decoded last.
+    assert left["chat"].audio_out.cpu().equal(spoken_codes(words[0], end=True))
+    assert left["audio_codes"].cpu().equal(spoken_codes(words[1])[None])
+    assert left["waveform"].device.type == device.type
+    for said, file in zip(words, ["answer1.wav", "answer2.wav"], strict=True):
+        assert soundfile.info(file).frames == FRAME * spoken_codes(said).shape[1]
+
+
+@pytest.mark.usefixtures("hub")
+@pytest.mark.tiny
+def test_text_to_speech_writes_the_sound_of_the_text(device, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    left = {}
+    exec(program("TTS"), left)
+    assert left["audio_codes"].cpu().equal(spoken_codes("go forward ten meters")[None])
+    assert left["waveform"].device.type == device.type
+    samples, rate = soundfile.read("tts.wav", dtype="float32")
+    assert rate == 24_000
+    assert torch.from_numpy(samples)[None].allclose(left["waveform"].cpu(), atol=2**-15)
 
 
 @pytest.mark.usefixtures("hub")

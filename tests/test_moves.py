@@ -83,12 +83,6 @@ def test_a_chat_without_audio_is_answered(liquid_audio, processor, models, recor
     assert 1 <= len(tokens) <= 4
 
 
-@pytest.fixture(scope="session")
-def on_cpu(liquid_audio, checkpoint):
-    """The model on the CPU."""
-    return liquid_audio.LFM2AudioModel.from_pretrained(checkpoint, dtype=torch.float32, device="cpu").eval()
-
-
 @pytest.mark.core
 @pytest.mark.accelerator
 @pytest.mark.parametrize("of_model", ["cpu", "device"], ids="model-{}".format)

@@ -4,15 +4,13 @@
 all, such as "two nine three four zero".
 """
 
-import json
-
 import pytest
 import torch
 
-from harness.checkpoint import TINY
-from harness.speech import digest, normalise, transcribe
+from harness.speech import digest, normalise, spoken_codes, transcribe
 
-CODES = json.loads((TINY / "codes.json").read_text(encoding="utf-8"))
+pytestmark = pytest.mark.tiny
+
 RATE = 24_000
 SENTENCES = [
     "go forward ten meters",
@@ -27,9 +25,9 @@ SENTENCES = [
 @pytest.mark.core
 @pytest.mark.parametrize("text", SENTENCES, ids=lambda text: text.replace(" ", "-"))
 def test_what_is_decoded_is_heard_as_the_words_of_its_codes(processor, models, record_property, text):
-    frames = torch.tensor([code for word in text.split() for code in CODES[word]])
-    wave = processor.decode(frames.expand(1, 8, -1))
-    assert wave.shape == (1, 1920 * len(frames))
+    codes = spoken_codes(text)
+    wave = processor.decode(codes[None])
+    assert wave.shape == (1, 1920 * codes.shape[1])
     quiet = wave.new_zeros(1, RATE // 4)
     given = torch.cat([quiet, wave, quiet], 1)
     spoken = transcribe(processor, models(torch.float32), lambda chat: chat.add_audio(given, RATE), torch.float32)

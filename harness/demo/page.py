@@ -209,11 +209,12 @@ def talk(page: Page, words: str, notes: list[str]) -> tuple[list[Turn], bool]:
     Raises:
         HarnessError: the page does not connect, or the demo has stopped
     """
+    both = f"{words} {words}"
     turns = [page.turn("2-first-turn")]
     for left in reversed(range(HEARINGS)):
         if spoken(turns[0], words) or not left:
             turns.append(page.turn("3-second-turn"))
-        if not left or (len(turns) == 2 and spoken(turns[1], words)):
+        if not left or (len(turns) == 2 and spoken(turns[1], both)):
             break
         notes.append(_otherwise(turns[-1]))
         page.reset()

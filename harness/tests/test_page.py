@@ -1,5 +1,6 @@
 """The page says what the verdicts say, and a browser, a reader and a screen reader can find their way in it."""
 
+import base64
 import json
 import os
 import re
@@ -294,6 +295,21 @@ def test_all_tables_of_a_session_are_drawn_long_ones_folded_and_what_does_not_ho
         '<h3 class="other">The staircase</h3>\n<p>Step by step.</p>\n<details><summary>All 40 rows</summary>'
     )[2]
     assert 'role="rowheader">39</th>' in folded.partition("</details>")[0]
+
+
+def test_pictures_of_the_demo_are_shown_with_its_table_before_and_after(out, patches):
+    leave(out, patches)
+    (out / "demo").mkdir()
+    for name in ("patched-1-page", "upstream-1-terminal"):
+        (out / "demo" / f"{name}.png").write_bytes(name.encode())
+    assert "<img" not in write(out, patches).read_text()
+    table = {"title": "The demo", "columns": ["step"], "rows": [["start"]], "note": "", "holds": True}
+    (out / "demo.json").write_text(json.dumps({**table, "digest": world.digest(patches=patches)}))
+    shown = re.findall(r'<img src="data:image/png;base64,([^"]+)" alt="([^"]+)"', write(out, patches).read_text())
+    assert [(base64.b64decode(data).decode(), said) for data, said in shown] == [
+        ("upstream-1-terminal", "upstream terminal"),
+        ("patched-1-page", "patched page"),
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"title": "t"}', '{"title": "", "columns": ["a"], "rows": [[]], "note": ""}'])

@@ -1,0 +1,130 @@
+"""The model answers: it speaks a text, and in a chat it says what it heard, by the codes that the checkpoint has for its words."""
+
+import pytest
+import torch
+
+from harness.speech import clips, digest, normalise, spoken_codes, transcribe
+
+pytestmark = pytest.mark.tiny
+
+CLIPS = {clip.id: clip for clip in clips()}
+END_OF_AUDIO, TEXT_END, IM_END = 2048, 130, 7
+RATE, FRAME = 24_000, 1920
+SAYS = ["go forward ten meters", "hello world", "seven one five eight"]
+# What is heard first, and what is heard or written next.
+TURNS = {
+    "heard-heard": ("human-forward-16k-mono", "human-no-48k-mono"),
+    "heard-written": ("river-backward-44k-mono", "thank you"),
+    "written-heard": ("press star", "human-six-48k-mono"),
+}
+
+
+def by_kind(tokens):
+    """Part what was generated into text (n,) and frames of codes (8, n)."""
+    text = [int(t) for t in tokens if t.numel() == 1]
+    frames = [t.cpu() for t in tokens if t.numel() > 1]
+    return text, torch.stack(frames, 1) if frames else torch.empty((8, 0), dtype=torch.long)
+
+
+def begin(liquid_audio, processor, dtype, instruction):
+    """Begin a chat with an instruction."""
+    chat = liquid_audio.ChatState(processor, dtype=dtype)
+    chat.new_turn("system")
+    chat.add_text(instruction)
+    chat.end_turn()
+    return chat
+
+
+def ask(chat, turn):
+    """Add a turn of the user: a clip, or a text. Returns its words."""
+    chat.new_turn("user")
+    if clip := CLIPS.get(turn):
+        chat.add_audio(clip.mono(), clip.sampling_rate)
+    else:
+        chat.add_text(turn)
+    chat.end_turn()
+    chat.new_turn("assistant")
+    return clip.text if clip else turn
+
+
+def speak(liquid_audio, processor, model, text, **sampling):
+    """Speak a text, as upstream's README does."""
+    chat = begin(liquid_audio, processor, next(model.parameters()).dtype, "Perform TTS. Use the UK male voice.")
+    ask(chat, text)
+    return list(model.generate_sequential(**chat, max_new_tokens=512, **sampling))
+
+
+def converse(liquid_audio, processor, model, turns, **sampling):
+    """Chat, as upstream's README does. Yields for each turn the words so far, and what was generated."""
+    chat = begin(liquid_audio, processor, next(model.parameters()).dtype, "Respond with interleaved text and audio.")
+    words = []
+    for turn in turns:
+        words.append(ask(chat, turn))
+        tokens = list(model.generate_interleaved(**chat, max_new_tokens=512, **sampling))
+        yield " ".join(words), tokens
+        text, frames = by_kind(tokens)
+        flags = [1 if t.numel() == 1 else 3 for t in tokens]
+        chat.append(torch.tensor([text]), frames, torch.tensor(flags))
+        chat.end_turn()
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("text", SAYS, ids=lambda text: text.replace(" ", "-"))
+def test_a_text_is_spoken_by_the_codes_of_its_words(liquid_audio, processor, models, record_property, text):
+    tokens = speak(liquid_audio, processor, models(torch.float32), text)
+    record_property("digest", digest(*tokens))
+    written, frames = by_kind(tokens)
+    assert written[-1] == IM_END
+    assert frames.equal(spoken_codes(text, end=True))
+
+
+@pytest.mark.parametrize("text", SAYS, ids=lambda text: text.replace(" ", "-"))
+def test_a_text_that_is_spoken_is_heard_as_itself(liquid_audio, processor, models, record_property, text):
+    _, frames = by_kind(speak(liquid_audio, processor, models(torch.bfloat16), text))
+    wave = processor.decode(frames[None, :, :-1])
+    assert wave.device.type == processor.device.type
+    quiet = wave.new_zeros(1, RATE // 4)
+    given = torch.cat([quiet, wave, quiet], 1)
+    heard = transcribe(processor, models(torch.float32), lambda chat: chat.add_audio(given, RATE), torch.float32)
+    record_property("transcript", heard.text)
+    record_property("digest", digest(wave))
+    assert normalise(heard.text) == text
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("turns", TURNS)
+def test_a_chat_says_what_it_heard_and_then_both(liquid_audio, processor, models, record_property, turns, dtype):
+    bits = []
+    for words, tokens in converse(liquid_audio, processor, models(dtype), TURNS[turns]):
+        text, frames = by_kind(tokens)
+        bits += tokens
+        assert text[-1] == TEXT_END
+        assert processor.text.decode(text[:-1]) == words
+        assert frames.equal(spoken_codes(words, end=True))
+    record_property("digest", digest(*bits))
+
+
+@pytest.mark.accelerator
+@pytest.mark.parametrize("generate", ["sequential", "interleaved"])
+def test_samples_from_a_seed_are_those_of_the_cpu(liquid_audio, processor, fresh, models, on_cpu, generate):
+    sampling = {"text_temperature": 1.0, "text_top_k": 4, "audio_temperature": 1.0, "audio_top_k": 4}
+
+    def sample(processor, model):
+        torch.manual_seed(7)
+        if generate == "sequential":
+            return speak(liquid_audio, processor, model, SAYS[0], **sampling)
+        return [t for _, tokens in converse(liquid_audio, processor, model, TURNS["heard-heard"], **sampling) for t in tokens]
+
+    assert [t.tolist() for t in sample(processor, models(torch.float32))] == [t.tolist() for t in sample(fresh, on_cpu)]
+
+
+def test_mimi_streams_what_it_decodes_at_once(processor, device, record_property):
+    codes = spoken_codes("hello").to(device)[None]
+    with torch.no_grad():
+        whole = processor.mimi.decode(codes)
+        with processor.mimi.streaming(1):
+            streamed = torch.cat([processor.mimi.decode(codes[:, :, i : i + 1]) for i in range(codes.shape[2])], 2)
+    record_property("digest", digest(streamed))
+    assert streamed.device.type == device.type
+    assert streamed.shape == (1, 1, FRAME * codes.shape[2])
+    torch.testing.assert_close(streamed, whole, rtol=1e-3, atol=1e-4)
