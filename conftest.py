@@ -19,7 +19,7 @@ from hypothesis import settings
 
 from harness import HarnessError, devices, trees
 from harness.checkpoint import complete
-from harness.speech import Clip, Transcription, digest, transcribe
+from harness.speech import digest, mel
 
 TREE = pytest.StashKey[trees.Tree]()
 DEVICE = pytest.StashKey[torch.device]()
@@ -177,22 +177,14 @@ def models(liquid_audio: Any, checkpoint: Path, device: torch.device) -> Callabl
 
 
 @pytest.fixture(scope="session")
-def oracle(processor: Any, models: Callable[[torch.dtype], Any]) -> Callable[[torch.Tensor, int, torch.dtype], Transcription]:
-    """What the same release makes of samples in the one form that every release takes: float32 of shape (1, samples)."""
-    known: dict[tuple[str, int, torch.dtype], Transcription] = {}
+def canonical_mel(processor: Any) -> Callable[[torch.Tensor, int, torch.dtype], torch.Tensor]:
+    """The mel that the same release makes of samples in the one form that every release takes: float32 of shape (1, samples)."""
+    known: dict[tuple[str, int, torch.dtype], torch.Tensor] = {}
 
-    def transcription(samples: torch.Tensor, sampling_rate: int, dtype: torch.dtype) -> Transcription:
+    def of(samples: torch.Tensor, sampling_rate: int, dtype: torch.dtype) -> torch.Tensor:
         key = digest(samples), sampling_rate, dtype
         if key not in known:
-            known[key] = transcribe(processor, models(dtype), lambda chat: chat.add_audio(samples, sampling_rate), dtype)
+            known[key] = mel(processor, samples, sampling_rate, dtype)
         return known[key]
 
-    return transcription
-
-
-@pytest.fixture(scope="session")
-def canonical(
-    oracle: Callable[[torch.Tensor, int, torch.dtype], Transcription],
-) -> Callable[[Clip, torch.dtype], Transcription]:
-    """What the same release makes of a clip in that form."""
-    return lambda clip, dtype: oracle(clip.mono(), clip.sampling_rate, dtype)
+    return of

@@ -30,6 +30,7 @@ def main() -> int:
         "--checkpoint", type=Path, help="folder of a real checkpoint, a lane of its own (default: the tiny one)"
     )
     verdict.add_argument("--stack", help="name the stack that this environment is, and write out/<device>-<stack>/")
+    verdict.add_argument("--verbose", action="store_true", help="pytest's own output, in place of a line of progress")
     tree = commands.add_parser("tree", help="build a tree and print its folder, for PYTHONPATH")
     tree.add_argument("name", help="upstream or patched")
     series = commands.add_parser("series", help="check that the patches apply, re-export to the same bytes, and lint clean")
@@ -89,9 +90,10 @@ def main() -> int:
 
                 extra = ["--checkpoint", str(options.checkpoint.expanduser().absolute())] if options.checkpoint else []
                 if options.device or extra:
-                    holds = run_lane(options.device or "cpu", *extra, stack=options.stack).verdict.holds
+                    device = options.device or "cpu"
+                    holds = run_lane(device, *extra, stack=options.stack, verbose=options.verbose).verdict.holds
                 else:
-                    holds = run_every_lane(*extra, stack=options.stack)
+                    holds = run_every_lane(*extra, stack=options.stack, verbose=options.verbose)
                 print(f"wrote {write_page().relative_to(ROOT)}")
                 return 0 if holds else 1
             case "tree":

@@ -1,30 +1,44 @@
 """Run a lane: the suite on both trees, the verdict, and what it leaves in `out/<lane>/`."""
 
 import json
+import os
 import platform
+import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from harness import OUT, ROOT, HarnessError, census, devices, evidence, real, trees, world
+from harness import OUT, ROOT, HarnessError, census, devices, evidence, real, trees, warm, world
+from harness.progress import Surprising, complain, watch
 from harness.report import Lane, example, markdown, show, summarise
-from harness.verdict import CATALOGUE, Run, judge, read_catalogue, read_run
+from harness.verdict import CATALOGUE, Run, judge, read_catalogue, read_run, surprise
 
 DEFAULT = ("cpu", "sim")
 STACKS = ROOT / "harness" / "stacks"
 NOTHING: Mapping[str, str] = {}
 PACKAGES = ("torch", "torchaudio", "transformers", "safetensors", "numpy")
-# XLA compiles every shape anew, in each process, and a TPU serves one process at a time.
-SELECTED = {"xla": ("-m", "core", "--numprocesses", "0")}
+SELECTED = {"xla": ("-m", "core")}
+# For a log that nobody reads unless pytest does not come to its end.
+QUIET = ("--quiet", "--tb=no", "--no-summary")
+PATIENCE = 3  # seconds
 
 
 def run_suite(
-    tree: str, lane: str, folder: Path, *options: str, python: str = sys.executable, tests: Sequence[str] = ("tests",)
+    tree: str,
+    lane: str,
+    folder: Path,
+    *options: str,
+    python: Sequence[str] = (sys.executable,),
+    tests: Sequence[str] = ("tests",),
+    workers: int | None = None,
+    surprising: Surprising | None = None,
 ) -> tuple[Run, float]:
     """Run the suite on one tree, as anybody would by hand.
 
@@ -33,31 +47,64 @@ def run_suite(
         lane: a device
         folder: where its log goes, as `<name of the tree>.jsonl`
         options: further ones for pytest
-        python: the interpreter that runs it
+        python: what runs it, on a command line
         tests: files, folders or ids of tests
+        workers: processes; as many as fit this host and the lane if None
+        surprising: what counts as unexpected, to show progress in place of pytest's own output, which goes to `<name>.txt`
 
     Returns:
         the run, and how long it took in seconds
     """
     folder.mkdir(parents=True, exist_ok=True)
     name = Path(tree).name
-    log, collected = folder / f"{name}.jsonl", folder / f"{name}.collected.json"
-    for stale in (log, collected):
+    log, collected, said = folder / f"{name}.jsonl", folder / f"{name}.collected.json", folder / f"{name}.txt"
+    for stale in (log, collected, said):
         stale.unlink(missing_ok=True)
-    # The lane says which device computes, so those of the CPU hide GPUs: they would change what "auto" finds.
-    env = world.environment(**({"CUDA_VISIBLE_DEVICES": ""} if lane in (*DEFAULT, "xla") else {}))
-    command = [python, "-m", "pytest", *world.SETTINGS, *tests, "--tree", tree, "--device", lane, "--numprocesses", "logical"]
-    command += ["--quiet", "--tb=no", "--no-summary", "--report-log", str(log), "--collected", str(collected)]
-    command += [*SELECTED.get(lane, ()), *options]
+    command = [*python, "-m", "pytest", *world.SETTINGS, *tests, "--tree", tree, "--device", lane]
+    command += ["--report-log", str(log), "--collected", str(collected), *warm.IMPORTED_BEFORE]
+    command += [*SELECTED.get(lane, ()), *_spread(workers or _workers(lane), python), *options]
     start = time.monotonic()
-    subprocess.run(command, cwd=ROOT, env=env)
-    return read_run(log, collected), time.monotonic() - start
+    if surprising is None:
+        subprocess.run(command, cwd=ROOT, env=environment(lane))
+        return read_run(log, collected), time.monotonic() - start
+    with said.open("wb") as output:
+        process = subprocess.Popen([*command, *QUIET], cwd=ROOT, env=environment(lane), stdout=output, stderr=output)
+        try:
+            run = watch(process, log, collected, f"{lane} {name}", surprising)
+        finally:
+            _end(process)
+    complain(run, said)
+    return run, time.monotonic() - start
 
 
-def run_every_lane(*options: str, stack: str | None = None) -> bool:
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Wait for a process that got Ctrl-C as this one did, and not for long."""
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def environment(lane: str) -> dict[str, str]:
+    """Return the variables of a run: where the lane says which device computes, GPUs are hidden, for they change what "auto" finds."""
+    return world.environment(**({"CUDA_VISIBLE_DEVICES": ""} if lane in (*DEFAULT, "xla") else {}))
+
+
+def _workers(lane: str) -> int:
+    # XLA compiles every shape anew, in each process, and a TPU serves one process at a time.
+    return 0 if lane == "xla" else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _spread(workers: int, python: Sequence[str]) -> list[str]:
+    """Say to xdist how many processes there are, each of which it starts by the same words as this one's."""
+    return ["--dist", "load", "--tx", f"{workers}*popen//python={shlex.join(python)}"] if workers else ["--numprocesses", "0"]
+
+
+def run_every_lane(*options: str, stack: str | None = None, verbose: bool = False) -> bool:
     """Run the lanes that a host without a GPU has: the CPU's and that of the stand-in accelerator.
 
-    Their verdict is `out/verdict.md`, or `out/verdict-<stack>.md`.
+    Their verdict is `out/verdict.md`, or `out/verdict-<stack>.md`. For the rest see `run_lane`.
 
     Returns:
         whether every verdict holds
@@ -65,9 +112,11 @@ def run_every_lane(*options: str, stack: str | None = None) -> bool:
     Raises:
         HarnessError: as for `run_lane`
     """
-    lacks = devices.lacks("sim")
-    absent = {"sim": lacks} if lacks else {}
-    ran = [run_lane(lane, *options, stack=stack, absent=absent) for lane in DEFAULT if lane not in absent]
+    with warm.python(DEFAULT[0], environment(DEFAULT[0])) as python:
+        lacks = devices.lacks("sim")
+        absent = {"sim": lacks} if lacks else {}
+        lanes = [lane for lane in DEFAULT if lane not in absent]
+        ran = [run_lane(lane, *options, stack=stack, absent=absent, python=python, verbose=verbose) for lane in lanes]
     not_run = {name: reason for name, reason in ran[0].not_run.items() if name in absent or name not in DEFAULT}
     text = markdown([replace(lane, not_run=not_run) for lane in ran])
     (OUT / f"{_named('verdict', stack)}.md").write_text(text, encoding="utf-8")
@@ -80,7 +129,14 @@ def _named(what: str, stack: str | None) -> str:
     return what if stack in (None, "pinned", what) else f"{what}-{stack}"
 
 
-def run_lane(lane: str, *options: str, stack: str | None = None, absent: Mapping[str, str] = NOTHING) -> Lane:
+def run_lane(
+    lane: str,
+    *options: str,
+    stack: str | None = None,
+    absent: Mapping[str, str] = NOTHING,
+    python: Sequence[str] = (),
+    verbose: bool = False,
+) -> Lane:
     """Run the suite on both trees, print the verdict, and write it to `out/<lane>/`, or `out/<lane>-<stack>/`.
 
     Args:
@@ -88,6 +144,8 @@ def run_lane(lane: str, *options: str, stack: str | None = None, absent: Mapping
         options: further ones for pytest
         stack: the one that this environment must be
         absent: lanes that were found to be impossible here, and why
+        python: what runs the suite, on a command line; one that is started for this lane if empty
+        verbose: let pytest speak for itself, in place of a line of progress
 
     Raises:
         HarnessError: this host cannot compute on the device, this environment is not the stack,
@@ -107,10 +165,15 @@ def run_lane(lane: str, *options: str, stack: str | None = None, absent: Mapping
     # Another checkpoint is another lane, never over that of the tiny one.
     name = _named(f"real-{lane}" if checkpoint else lane, stack)
     folder = OUT / name
+    bugs = {upstream.name: catalogue.on(lane, stack), patched.name: []}
     runs, seconds = {}, {}
-    for tree in (upstream, patched):
-        print(f"\n{tree.name}: liquid-audio {trees.RELEASE.version}, {tree.digest[:12]}", flush=True)
-        runs[tree.name], seconds[tree.name] = run_suite(tree.name, lane, folder, *options)
+    with nullcontext(python) if python else warm.python(lane, environment(lane)) as python:
+        for tree in (upstream, patched):
+            print(f"\n{tree.name}: liquid-audio {trees.RELEASE.version}, {tree.digest[:12]}", flush=True)
+            surprising = None if verbose else partial(surprise, bugs=bugs[tree.name], catalogue=catalogue)
+            runs[tree.name], seconds[tree.name] = run_suite(
+                tree.name, lane, folder, *options, python=python, surprising=surprising
+            )
 
     verdict = replace(judge(runs["upstream"], runs["patched"], catalogue, lane, stack), lane=name)
     if checkpoint and (other := real.heard(runs["patched"], lane)):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import OUT, PATCHES, ROOT, HarnessError, devices, drift, trees, world
-from harness.lane import require_stack, run_suite
+from harness.lane import QUIET, require_stack, run_suite
 from harness.report import example
 from harness.verdict import CATALOGUE, Bug, Run, Shown, read_catalogue, shows
 
@@ -171,7 +171,7 @@ def _bench(stack: str) -> Bench:
         if reason := devices.lacks(lane):
             not_run |= dict.fromkeys(shown, f"{lane}: {reason.splitlines()[0].replace(f'{ROOT}/', '')}")
         else:
-            collected, _ = run_suite("upstream", lane, OUT / "releases" / stack / lane, "--collect-only", "-qq")
+            collected, _ = run_suite("upstream", lane, OUT / "releases" / stack / lane, *QUIET, "--collect-only", "-qq")
             samples[lane] = {bug: sample(bug, sorted(collected.collected)) for bug in shown}
     checkpoint, fails = _python(COMPLETE, trees.resolve("upstream").path)
     if fails:
@@ -195,8 +195,10 @@ def _try(release: trees.Release, tree: Path, bench: Bench) -> dict[str, Any]:
         for lane, samples in bench.samples.items():
             folder, tests = OUT / "releases" / bench.stack / lane, [t for tests in samples.values() for t in tests]
             # Each worker imports torch, which takes longer than a few tests.
-            alone = () if len(tests) > 10 else ("--numprocesses", "0")
-            before, after = (run_suite(str(t), lane, folder, *alone, tests=tests)[0] if t else None for t in (tree, patched))
+            few = () if len(tests) > 10 else ("--numprocesses", "0")
+            before, after = (
+                run_suite(str(t), lane, folder, *QUIET, *few, tests=tests)[0] if t else None for t in (tree, patched)
+            )
             assert before
             bugs |= judge(before, after, samples)
         record["bugs"] = {id: asdict(sampled) for id, sampled in bugs.items()}

@@ -10,7 +10,7 @@ import json
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,10 @@ class Catalogue:
 
     bugs: tuple[Bug, ...]
     skips: tuple[str, ...] = ()
+
+    def on(self, lane: str, stack: str | None = None) -> list[Bug]:
+        """Choose the bugs that show on a lane, on a stack if it has a name."""
+        return [bug for bug in self.bugs if lane in bug.lanes and stack not in bug.not_on]
 
 
 @dataclass(frozen=True)
@@ -213,23 +217,53 @@ def read_catalogue(path: Path) -> Catalogue:
     return Catalogue(tuple(bugs), tuple(data.get("skips", ())))
 
 
-def read_run(log: Path, collected: Path) -> Run:
-    """Read what pytest-reportlog and conftest's `--collected` wrote."""
-    results: dict[str, Result] = {}
-    finished, red = False, None
-    for line in log.read_text(encoding="utf-8").splitlines() if log.is_file() else ():
-        report = json.loads(line)
+class Reading:
+    """What pytest-reportlog and conftest's `--collected` write, read while they do."""
+
+    def __init__(self, log: Path, collected: Path) -> None:
+        self._log, self._collected = log, collected
+        self._read = 0
+        self.results: dict[str, Result] = {}
+        self._finished = False
+        self._red: bool | None = None
+
+    def more(self) -> list[str]:
+        """Read what was written since, and return the ids of the tests that came to their end."""
+        if not self._log.is_file():
+            return []
+        with self._log.open("rb") as log:
+            log.seek(self._read)
+            whole, end, _ = log.read().rpartition(b"\n")
+        self._read += len(whole) + len(end)
+        return [id for line in whole.decode().splitlines() for id in self._add(json.loads(line))]
+
+    def _add(self, report: Mapping[str, Any]) -> Iterator[str]:
         match report["$report_type"]:
             case "TestReport" | "SubtestReport" | "SubTestReport":
                 id = report["nodeid"]
-                results[id] = _merge(results.get(id), report)
+                self.results[id] = _merge(self.results.get(id), report)
+                # xdist reports a worker that died as a failure in a phase of its own.
+                if report["when"] in ("teardown", "???"):
+                    yield id
             case "CollectReport" if report["outcome"] == "failed":
-                results[report["nodeid"]] = Result("error", "CollectError", str(report["longrepr"]))
+                self.results[report["nodeid"]] = Result("error", "CollectError", str(report["longrepr"]))
+                yield report["nodeid"]
             case "SessionFinish":
                 # 0 and 1 are a suite that ran, green or red; the rest is interrupted, broken, misused or empty.
-                finished, red = report["exitstatus"] in (0, 1), report["exitstatus"] == 1
-    ids = json.loads(collected.read_text()) if collected.is_file() else []
-    return Run(results, frozenset(ids), finished, red)
+                self._finished, self._red = report["exitstatus"] in (0, 1), report["exitstatus"] == 1
+
+    @property
+    def run(self) -> Run:
+        """What is known so far."""
+        ids = json.loads(self._collected.read_text()) if self._collected.is_file() else []
+        return Run(self.results, frozenset(ids), self._finished, self._red)
+
+
+def read_run(log: Path, collected: Path) -> Run:
+    """Read what pytest-reportlog and conftest's `--collected` wrote."""
+    reading = Reading(log, collected)
+    reading.more()
+    return reading.run
 
 
 def _merge(known: Result | None, report: Mapping[str, Any]) -> Result:
@@ -244,7 +278,6 @@ def _merge(known: Result | None, report: Mapping[str, Any]) -> Result:
     exception = properties.get("exception", {"type": "", "message": str(report["longrepr"]), "where": ""})
     if report["outcome"] == "skipped":
         return Result("skipped", message=exception["message"], where=exception["where"], seconds=seconds)
-    # xdist reports a worker that died as a failure in a phase of its own, "???".
     outcome = "failed" if report["when"] == "call" else "error"
     return Result(
         outcome,
@@ -260,7 +293,7 @@ def _merge(known: Result | None, report: Mapping[str, Any]) -> Result:
 
 def judge(upstream: Run, patched: Run, catalogue: Catalogue, lane: str, stack: str | None = None) -> Verdict:
     """Compare the two runs of a lane, on a stack if it has a name."""
-    bugs = [bug for bug in catalogue.bugs if lane in bug.lanes and stack not in bug.not_on]
+    bugs = catalogue.on(lane, stack)
     tests = sorted(upstream.collected | patched.collected | upstream.results.keys() | patched.results.keys())
     problems = [*_incomplete("upstream", upstream, catalogue), *_incomplete("patched", patched, catalogue)]
     if not (upstream.results and patched.results):
@@ -343,6 +376,21 @@ def _unexpected(test: str, before: Result, after: Result, named: list[Bug]) -> I
         yield f"{test}: {before.outcome} on upstream, fails on patched with {after.type}: {_line(after.message)}"
     if before.outcome == after.outcome == "passed" and before.digest != after.digest:
         yield f"{test}: passes on both trees, with different bits"
+
+
+def surprise(test: str, result: Result, bugs: Sequence[Bug], catalogue: Catalogue) -> str:
+    """Say what a test of one run did that the catalogue does not say; empty if it is as expected.
+
+    Args:
+        test: its id
+        bugs: those that show on the tree; none on patched
+    """
+    named = [bug for bug in bugs if bug.shown_by(test)]
+    skipped = result.outcome == "skipped" and any(re.search(skip, result.message) for skip in catalogue.skips)
+    if skipped or (any(shows(result, bug) for bug in named) if named else result.outcome == "passed"):
+        return ""
+    did = result.outcome if result.outcome == "passed" else f"{result.outcome}, {_came(result)}"
+    return f"{did}, should fail for {named[0].id}" if named else did
 
 
 def shows(result: Result, bug: Bug) -> bool:
