@@ -25,8 +25,8 @@ from typing import Any, NoReturn
 from harness import ROOT
 
 # What the suite and the package import, and the package itself not: it is what differs.
-LIBRARIES = ("torch", "torchaudio", "transformers.models.lfm2.modeling_lfm2", "einops", "librosa.filters", "scipy.io.wavfile")
-LIBRARIES += ("sentencepiece", "soundfile", "pytest", "hypothesis.strategies", "xdist.plugin")
+LIBRARIES: tuple[str, ...] = ("torch", "torchaudio", "transformers.models.lfm2.modeling_lfm2", "einops", "librosa.filters")
+LIBRARIES += ("scipy.io.wavfile", "sentencepiece", "soundfile", "pytest", "hypothesis.strategies", "xdist.plugin")
 # Of pytest's plugins, which are for tests, and not of the tests: their asserts need no rewriting.
 IMPORTED_BEFORE = ("-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning")
 CLIENT = Path(__file__).with_name("warm_client.py")
@@ -115,10 +115,6 @@ def _become(numbers: Sequence[int], asked: Mapping[str, Any]) -> NoReturn:
     for target, number in enumerate(numbers):
         os.dup2(number, target)
         os.close(number)
-    sys.stdin, sys.stdout, sys.stderr = (
-        open(number, mode, buffering=1, closefd=False) for number, mode in enumerate(("r", "w", "w"))
-    )
-    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
     os.chdir(asked["folder"])
     os.environ.clear()
     os.environ.update(asked["environment"])
