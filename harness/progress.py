@@ -89,7 +89,7 @@ def watch(process: subprocess.Popen[bytes], log: Path, collected: Path, words: s
                 running = False
             except subprocess.TimeoutExpired:
                 pass
-            for test in reading.more():
+            for test in reading.more(ended=not running):
                 screen.add(test, surprising(test, reading.results[test]))
             # Only then is the list of the tests written for certain.
             if total := total or (len(reading.run.collected) if reading.results else 0):

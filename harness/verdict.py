@@ -227,14 +227,19 @@ class Reading:
         self._finished = False
         self._red: bool | None = None
 
-    def more(self) -> list[str]:
-        """Read what was written since, and return the ids of the tests that came to their end."""
+    def more(self, *, ended: bool = False) -> list[str]:
+        """Read what was written since, and return the ids of the tests that came to their end.
+
+        Args:
+            ended: nothing more is written, so that the last line is whole too
+        """
         if not self._log.is_file():
             return []
         with self._log.open("rb") as log:
             log.seek(self._read)
-            whole, end, _ = log.read().rpartition(b"\n")
-        self._read += len(whole) + len(end)
+            new = log.read()
+        whole = new if ended else new[: new.rfind(b"\n") + 1]
+        self._read += len(whole)
         return [id for line in whole.decode().splitlines() for id in self._add(json.loads(line))]
 
     def _add(self, report: Mapping[str, Any]) -> Iterator[str]:
@@ -262,7 +267,7 @@ class Reading:
 def read_run(log: Path, collected: Path) -> Run:
     """Read what pytest-reportlog and conftest's `--collected` wrote."""
     reading = Reading(log, collected)
-    reading.more()
+    reading.more(ended=True)
     return reading.run
 
 

@@ -22,7 +22,7 @@ from runpy import run_module
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
-from harness import ROOT
+from harness import ROOT, HarnessError
 
 # What the suite and the package import, and the package itself not: it is what differs.
 LIBRARIES: tuple[str, ...] = ("torch", "torchaudio", "transformers.models.lfm2.modeling_lfm2", "einops", "librosa.filters")
@@ -52,16 +52,15 @@ def python(lane: str, environment: Mapping[str, str]) -> Iterator[Sequence[str]]
     with TemporaryDirectory(prefix="warm-") as folder:
         address = str(Path(folder) / "socket")
         command = [sys.executable, "-m", "harness.warm", address]
-        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        try:
+        # Its stdin ends with this process, however that ends.
+        with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
             # It listens before it imports, which takes seconds: who asks early waits.
             if server.stdout and server.stdout.readline() != b"listening\n":
-                raise ChildProcessError("the server that imports torch once did not start")
-            yield [sys.executable, "-I", "-S", str(CLIENT), address]
-        finally:
-            if server.stdin:
-                server.stdin.close()
-            server.wait()
+                raise HarnessError("the process that imports torch once did not start: what it said is above")
+            try:
+                yield [sys.executable, "-I", "-S", str(CLIENT), address]
+            finally:
+                server.terminate()  # while it imports; later its stdin ends it
 
 
 def main(address: str) -> None:
@@ -73,6 +72,7 @@ def main(address: str) -> None:
     print("listening", flush=True)
     for library in LIBRARIES:
         import_module(library)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     gc.collect()
     gc.freeze()  # what was imported is no garbage: to look through it anew takes half a second, in each process
     keepers = []
@@ -80,6 +80,7 @@ def main(address: str) -> None:
         connection, _ = listener.accept()
         if not (keeper := os.fork()):
             listener.close()
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             _keep(connection)
         keepers.append(keeper)
         connection.close()
