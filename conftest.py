@@ -221,9 +221,9 @@ for program in sys.stdin:
         asked, answers = process.stdin, process.stdout
         assert asked and answers
 
-        def run(program: str) -> Any:
+        def ask(program: str) -> Any:
             print(json.dumps(program), file=asked, flush=True)
             return json.loads(answers.readline())
 
-        yield run
+        yield ask
         asked.close()

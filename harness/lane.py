@@ -1,5 +1,6 @@
 """Run a lane: the suite on both trees, the verdict, and what it leaves in `out/<lane>/`."""
 
+import argparse
 import json
 import os
 import platform
@@ -75,6 +76,21 @@ def run_suite(
             _end(process)
     complain(run, said)
     return run, time.monotonic() - start
+
+
+def run_tests(*options: str) -> bool:
+    """Run the suite on the patched tree, and the tests of harness/; with options for pytest, what they say.
+
+    Returns:
+        whether all pass
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--device", default="cpu")
+    with warm.python(parser.parse_known_args(options)[0].device, os.environ) as python:
+        command = [*python, "-m", "pytest", *warm.IMPORTED_BEFORE, *_spread(_workers("cpu"), python)]
+        # The second apart from the others: once torch knows the stand-in accelerator, it is what "auto" finds.
+        runs = [["--tree", "patched", *options], *([] if options else [["harness/sim"]])]
+        return not any([subprocess.run([*command, *arguments], cwd=ROOT).returncode for arguments in runs])
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
