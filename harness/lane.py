@@ -8,13 +8,14 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from harness import OUT, ROOT, HarnessError, census, devices, evidence, real, trees, warm, world
 from harness.progress import Surprising, complain, watch
@@ -31,7 +32,45 @@ QUIET = ("--quiet", "--tb=no", "--no-summary")
 PATIENCE = 3  # seconds
 
 
-def run_suite(
+@dataclass(frozen=True)
+class Started:
+    """The suite, as it runs on one tree.
+
+    Attributes:
+        process: pytest
+        words: what the run is called
+        log: what it did, by pytest-reportlog
+        collected: the ids of its tests
+        said: its output, empty if that goes where this process's goes
+        begun: when, by the monotonic clock
+    """
+
+    process: subprocess.Popen[bytes]
+    words: str
+    log: Path
+    collected: Path
+    said: Path | None
+    begun: float
+
+    def finish(self, surprising: Surprising | None = None) -> tuple[Run, float]:
+        """Wait for its end; return the run, and how long it took in seconds.
+
+        Args:
+            surprising: what counts as unexpected, to show progress unless pytest does
+        """
+        try:
+            if self.said and surprising:
+                run = watch(self.process, self.log, self.collected, self.words, surprising)
+                complain(run, self.said)
+            else:
+                self.process.wait()
+                run = read_run(self.log, self.collected)
+        finally:
+            _end(self.process)
+        return run, time.monotonic() - self.begun
+
+
+def start_suite(
     tree: str,
     lane: str,
     folder: Path,
@@ -39,9 +78,9 @@ def run_suite(
     python: Sequence[str] = (sys.executable,),
     tests: Sequence[str] = ("tests",),
     workers: int | None = None,
-    surprising: Surprising | None = None,
-) -> tuple[Run, float]:
-    """Run the suite on one tree, as anybody would by hand.
+    verbose: bool = False,
+) -> Started:
+    """Start the suite on one tree, as anybody would by hand.
 
     Args:
         tree: "upstream", "patched", or a folder that holds the package
@@ -51,10 +90,7 @@ def run_suite(
         python: what runs it, on a command line
         tests: files, folders or ids of tests
         workers: processes; as many as fit this host and the lane if None
-        surprising: what counts as unexpected, to show progress in place of pytest's own output, which goes to `<name>.txt`
-
-    Returns:
-        the run, and how long it took in seconds
+        verbose: let pytest speak for itself; its output goes to `<name>.txt` otherwise
     """
     folder.mkdir(parents=True, exist_ok=True)
     name = Path(tree).name
@@ -63,19 +99,18 @@ def run_suite(
         stale.unlink(missing_ok=True)
     command = [*python, "-m", "pytest", *world.SETTINGS, *tests, "--tree", tree, "--device", lane]
     command += ["--report-log", str(log), "--collected", str(collected), *warm.IMPORTED_BEFORE]
-    command += [*SELECTED.get(lane, ()), *_spread(workers or _workers(lane), python), *options]
-    start = time.monotonic()
-    if surprising is None:
-        subprocess.run(command, cwd=ROOT, env=environment(lane))
-        return read_run(log, collected), time.monotonic() - start
-    with said.open("wb") as output:
-        process = subprocess.Popen([*command, *QUIET], cwd=ROOT, env=environment(lane), stdout=output, stderr=output)
-        try:
-            run = watch(process, log, collected, f"{lane} {name}", surprising)
-        finally:
-            _end(process)
-    complain(run, said)
-    return run, time.monotonic() - start
+    command += [*SELECTED.get(lane, ()), *_spread(_workers(lane) if workers is None else workers, python), *options]
+    with nullcontext() if verbose else said.open("wb") as output:
+        quiet = () if verbose else QUIET
+        process = subprocess.Popen([*command, *quiet], cwd=ROOT, env=environment(lane), stdout=output, stderr=output)
+    return Started(process, f"{lane} {name}", log, collected, None if verbose else said, time.monotonic())
+
+
+def run_suite(
+    tree: str, lane: str, folder: Path, *options: str, surprising: Surprising | None = None, **how: Any
+) -> tuple[Run, float]:
+    """Run the suite on one tree: start it as `start_suite` does, and finish it as `Started.finish` does."""
+    return start_suite(tree, lane, folder, *options, **how).finish(surprising)
 
 
 def run_tests(*options: str) -> bool:
@@ -110,6 +145,11 @@ def environment(lane: str) -> dict[str, str]:
 def _workers(lane: str) -> int:
     # XLA compiles every shape anew, in each process, and a TPU serves one process at a time.
     return 0 if lane == "xla" else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _at_once(lane: str) -> bool:
+    """Say whether the trees run beside each other: where each run is one process, and no TPU, which serves one at a time."""
+    return lane == "xla" and not devices.describe(lane).startswith("TPU")
 
 
 def _spread(workers: int, python: Sequence[str]) -> list[str]:
@@ -181,15 +221,18 @@ def run_lane(
     # Another checkpoint is another lane, never over that of the tiny one.
     name = _named(f"real-{lane}" if checkpoint else lane, stack)
     folder = OUT / name
-    bugs = {upstream.name: catalogue.on(lane, stack), patched.name: []}
+    bugs = {upstream: catalogue.on(lane, stack), patched: []}
     runs, seconds = {}, {}
     with nullcontext(python) if python else warm.python(lane, environment(lane)) as python:
-        for tree in (upstream, patched):
+        start = partial(start_suite, python=python, verbose=verbose)
+        # Each starts when the one before has finished.
+        started: Iterable[Started] = (start(tree.name, lane, folder, *options) for tree in bugs)
+        if _at_once(lane) and not verbose:
+            started = list(started)
+        for tree, suite in zip(bugs, started, strict=True):
             print(f"\n{tree.name}: liquid-audio {trees.RELEASE.version}, {tree.digest[:12]}", flush=True)
-            surprising = None if verbose else partial(surprise, bugs=bugs[tree.name], catalogue=catalogue)
-            runs[tree.name], seconds[tree.name] = run_suite(
-                tree.name, lane, folder, *options, python=python, surprising=surprising
-            )
+            surprising = partial(surprise, bugs=bugs[tree], catalogue=catalogue)
+            runs[tree.name], seconds[tree.name] = suite.finish(surprising)
 
     verdict = replace(judge(runs["upstream"], runs["patched"], catalogue, lane, stack), lane=name)
     if checkpoint and (other := real.heard(runs["patched"], lane)):

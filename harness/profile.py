@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from harness import OUT, devices, warm
-from harness.lane import DEFAULT, QUIET, environment, run_suite
+from harness.lane import DEFAULT, environment, run_suite
 from harness.sampling import KINDS
 
 TREES = ("upstream", "patched")
@@ -37,7 +37,8 @@ def run(lanes: tuple[str, ...] = (), *options: str) -> None:
             for tree in TREES:
                 with TemporaryDirectory() as folder:
                     sampling = ("-p", "harness.sampling", "--sampled", folder, "--since", str(time.time()))
-                    suite, seconds = run_suite(tree, lane, OUT / "profile" / lane, *QUIET, *sampling, *options, python=python)
+                    print(f"{lane} {tree}", flush=True)
+                    suite, seconds = run_suite(tree, lane, OUT / "profile" / lane, *sampling, *options, python=python)
                     name = f"{lane} {tree}"
                     spent[name], clock[name] = _read(Path(folder)), seconds
                 slow += [(result.seconds, name, test.removeprefix("tests/")) for test, result in suite.results.items()]
