@@ -7,8 +7,11 @@ pytest --tree ../checkout/src   somebody's checkout
 
 import copy
 import json
+import os
 import random
+import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,10 +22,12 @@ from hypothesis import settings
 
 from harness import ROOT, HarnessError, devices, trees
 from harness.checkpoint import complete
-from harness.speech import Clip, Transcription, digest, transcribe
+from harness.speech import digest, mel
 
 TREE = pytest.StashKey[trees.Tree]()
 DEVICE = pytest.StashKey[torch.device]()
+# Fixtures that start programs, which take seconds: their tests come first, so that no core waits for one at the end.
+PROGRAMS = {"complaints", "optimised"}
 
 # The same examples in every run, and no more than the first failure, so that two runs can be compared.
 settings.register_profile(
@@ -80,6 +85,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in left_out]
     if (seed := config.getoption("shuffle")) is not None:
         random.Random(seed).shuffle(items)
+    else:
+        items.sort(key=lambda item: PROGRAMS.isdisjoint(getattr(item, "fixturenames", ())))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -97,30 +104,35 @@ def _write_collected(config: pytest.Config, ids: list[str]) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_call() -> None:
+def pytest_runtest_call(item: pytest.Item) -> None:
     """Draw the same random numbers in every order of the tests, after fixtures that only the first test sets up."""
-    torch.manual_seed(0)
+    if item.config.stash[DEVICE].type in ("cpu", "sim"):
+        torch.default_generator.manual_seed(0)  # torch.manual_seed asks GPUs that are not here too, which takes a millisecond
+    else:
+        torch.manual_seed(0)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Record the type and message of an exception where the verdict finds them."""
     if call.excinfo is not None:
-        last = call.excinfo.traceback[-1]
-        package = item.config.stash[TREE].path / trees.PACKAGE
-        inside = [entry for entry in call.excinfo.traceback if Path(entry.path).is_relative_to(package)]
+        frames = list(traceback.walk_tb(call.excinfo.tb))
+        package = f"{item.config.stash[TREE].path / trees.PACKAGE}{os.sep}"
+        # Strings of the frames themselves: to make paths of them, and compare these, takes longer than most of the tests.
+        inside = [code for code in (frame.f_code for frame, _ in frames) if code.co_filename.startswith(package)]
+        (last, line), code = frames[-1], inside[-1] if inside else None
         # What an object of a test raises, when the package asks it, comes from the test.
-        if any(Path(last.path).is_relative_to(folder) for folder in (item.path.parent, ROOT / "harness")):
-            inside = []
+        if last.f_code.co_filename.startswith((f"{item.path.parent}{os.sep}", f"{ROOT / 'harness'}{os.sep}")):
+            code = None
         item.user_properties.append(
             (
                 "exception",
                 {
                     "type": call.excinfo.type.__name__,
                     "message": str(call.excinfo.value),
-                    "where": f"{Path(last.path).name}:{last.lineno + 1}",
+                    "where": f"{Path(last.f_code.co_filename).name}:{line}",
                     # The innermost function of the package, none where the test itself judges.
-                    "place": f"{Path(inside[-1].path).relative_to(package).as_posix()}:{inside[-1].name}" if inside else "",
+                    "place": f"{Path(code.co_filename.removeprefix(package)).as_posix()}:{code.co_name}" if code else "",
                 },
             )
         )
@@ -189,22 +201,41 @@ def on_cpu(liquid_audio: Any, checkpoint: Path) -> Any:
 
 
 @pytest.fixture(scope="session")
-def oracle(processor: Any, models: Callable[[torch.dtype], Any]) -> Callable[[torch.Tensor, int, torch.dtype], Transcription]:
-    """What the same release makes of samples in the one form that every release takes: float32 of shape (1, samples)."""
-    known: dict[tuple[str, int, torch.dtype], Transcription] = {}
+def canonical_mel(processor: Any) -> Callable[[torch.Tensor, int, torch.dtype], torch.Tensor]:
+    """The mel that the same release makes of samples in the one form that every release takes: float32 of shape (1, samples)."""
+    known: dict[tuple[str, int, torch.dtype], torch.Tensor] = {}
 
-    def transcription(samples: torch.Tensor, sampling_rate: int, dtype: torch.dtype) -> Transcription:
+    def of(samples: torch.Tensor, sampling_rate: int, dtype: torch.dtype) -> torch.Tensor:
         key = digest(samples), sampling_rate, dtype
         if key not in known:
-            known[key] = transcribe(processor, models(dtype), lambda chat: chat.add_audio(samples, sampling_rate), dtype)
+            known[key] = mel(processor, samples, sampling_rate, dtype)
         return known[key]
 
-    return transcription
+    return of
 
 
 @pytest.fixture(scope="session")
-def canonical(
-    oracle: Callable[[torch.Tensor, int, torch.dtype], Transcription],
-) -> Callable[[Clip, torch.dtype], Transcription]:
-    """What the same release makes of a clip in that form."""
-    return lambda clip, dtype: oracle(clip.mono(), clip.sampling_rate, dtype)
+def optimised(liquid_audio: Any) -> Iterator[Callable[[str], Any]]:
+    """Run programs under `python -O`, all of them in one process, each of which leaves what it found as `found`."""
+    answer = f"""
+import json, sys
+sys.path[:0] = {[str(Path(liquid_audio.__file__).parent.parent), str(ROOT)]!r}
+import torch
+torch.set_num_threads(1)
+answers, sys.stdout = sys.stdout, sys.stderr
+for program in sys.stdin:
+    names = {{}}
+    exec(json.loads(program), names)
+    print(json.dumps(names["found"]), file=answers, flush=True)
+"""
+    command = [sys.executable, "-O", "-c", answer]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        asked, answers = process.stdin, process.stdout
+        assert asked and answers
+
+        def ask(program: str) -> Any:
+            print(json.dumps(program), file=asked, flush=True)
+            return json.loads(answers.readline())
+
+        yield ask
+        asked.close()

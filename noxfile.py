@@ -87,11 +87,13 @@ def suite(session: nox.Session, name: str) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the suite on the patched tree, and the tests of harness/."""
-    pytest = (stack(session), "-m", "pytest", "--numprocesses", "logical")
-    session.run(*pytest, "--tree", "patched", *session.posargs)
-    if not session.posargs:
-        # Apart from the others: once torch knows the stand-in accelerator, it is what "auto" finds.
-        session.run(*pytest, "harness/sim")
+    session.run(stack(session), "-m", "harness", "test", "--", *session.posargs)
+
+
+@nox.session
+def profile(session: nox.Session) -> None:
+    """Print where a run spends its time, and the slowest tests: `nox -s profile -- --device cpu`, `-- -- -k stereo`."""
+    session.run(stack(session), "-m", "harness", "profile", *session.posargs)
 
 
 @nox.session

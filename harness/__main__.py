@@ -30,6 +30,12 @@ def main() -> int:
         "--checkpoint", type=Path, help="folder of a real checkpoint, a lane of its own (default: the tiny one)"
     )
     verdict.add_argument("--stack", help="name the stack that this environment is, and write out/<device>-<stack>/")
+    verdict.add_argument("--verbose", action="store_true", help="pytest's own output, in place of a line of progress")
+    test = commands.add_parser("test", help="run the suite on the patched tree, and the tests of harness/")
+    test.add_argument("options", nargs="*", help="what pytest gets, after --")
+    profile = commands.add_parser("profile", help="print where a run of the suite spends its time")
+    profile.add_argument("--device", help="the lane (default: cpu, and sim where there is a compiler)")
+    profile.add_argument("options", nargs="*", help="what pytest gets too, after --")
     tree = commands.add_parser("tree", help="build a tree and print its folder, for PYTHONPATH")
     tree.add_argument("name", help="upstream or patched")
     series = commands.add_parser("series", help="check that the patches apply, re-export to the same bytes, and lint clean")
@@ -89,11 +95,21 @@ def main() -> int:
 
                 extra = ["--checkpoint", str(options.checkpoint.expanduser().absolute())] if options.checkpoint else []
                 if options.device or extra:
-                    holds = run_lane(options.device or "cpu", *extra, stack=options.stack).verdict.holds
+                    device = options.device or "cpu"
+                    holds = run_lane(device, *extra, stack=options.stack, verbose=options.verbose).verdict.holds
                 else:
-                    holds = run_every_lane(*extra, stack=options.stack)
+                    holds = run_every_lane(*extra, stack=options.stack, verbose=options.verbose)
                 print(f"wrote {write_page().relative_to(ROOT)}")
                 return 0 if holds else 1
+            case "test":
+                from harness.lane import run_tests
+
+                return 0 if run_tests(*options.options) else 1
+            case "profile":
+                from harness.profile import run as profile_run
+
+                profile_run((options.device,) if options.device else (), *options.options)
+                return 0
             case "tree":
                 from harness.trees import resolve
 

@@ -11,11 +11,12 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from harness import OUT, ROOT, HarnessError, devices, drift, trees, world
-from harness.lane import require_stack, run_suite
+from harness.lane import QUIET, require_stack, run_suite
 from harness.report import example
 from harness.verdict import CATALOGUE, Bug, Run, Shown, read_catalogue, shows
 
@@ -172,7 +173,8 @@ def _bench(stack: str) -> Bench:
         if reason := devices.lacks(lane):
             not_run |= dict.fromkeys(shown, f"{lane}: {reason.splitlines()[0].replace(f'{ROOT}/', '')}")
         else:
-            collected, _ = run_suite("upstream", lane, OUT / "releases" / stack / lane, "--collect-only", "-qq")
+            folder = OUT / "releases" / stack / lane
+            collected, _ = run_suite("upstream", lane, folder, *QUIET, "--collect-only", "-qq", verbose=True)
             samples[lane] = {bug: sample(bug, sorted(collected.collected)) for bug in shown}
     checkpoint, fails = _python(COMPLETE, trees.resolve("upstream").path)
     if fails:
@@ -196,8 +198,8 @@ def _try(release: trees.Release, tree: Path, bench: Bench) -> dict[str, Any]:
         for lane, samples in bench.samples.items():
             folder, tests = OUT / "releases" / bench.stack / lane, [t for tests in samples.values() for t in tests]
             # Each worker imports torch, which takes longer than a few tests.
-            alone = () if len(tests) > 10 else ("--numprocesses", "0")
-            before, after = (run_suite(str(t), lane, folder, *alone, tests=tests)[0] if t else None for t in (tree, patched))
+            run = partial(run_suite, tests=tests, workers=None if len(tests) > 10 else 0, verbose=True)
+            before, after = (run(str(t), lane, folder, *QUIET)[0] if t else None for t in (tree, patched))
             assert before
             bugs |= judge(before, after, samples)
         record["bugs"] = {id: asdict(sampled) for id, sampled in bugs.items()}

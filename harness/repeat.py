@@ -5,11 +5,12 @@ import random
 import re
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 
-from harness import OUT, HarnessError, devices
-from harness.lane import run_suite
+from harness import OUT, HarnessError, devices, warm
+from harness.lane import environment, run_suite
 from harness.table import Table, publish
-from harness.verdict import CATALOGUE, Run, judge, read_catalogue
+from harness.verdict import CATALOGUE, Run, judge, read_catalogue, surprise
 
 TREES = ("upstream", "patched")
 
@@ -57,12 +58,22 @@ def run(lane: str, times: int, seed: int | None) -> bool:
     first: dict[str, Run] = {}
     for n in range(1, times + 1):
         runs, chosen = {}, []
-        for tree in TREES:
-            order, workers = draw.randrange(2**32), draw.randint(1, 2 * (os.cpu_count() or 1))
-            print(f"\n{n} of {times}: {tree}, order {order}, workers {workers}", flush=True)
-            options = ("--shuffle", str(order), "--numprocesses", str(workers))
-            runs[tree], _ = run_suite(tree, lane, OUT / "repeat", *options)
-            chosen += [str(order), str(workers)]
+        # A server of its own for each verdict: what hangs on the order of a set differs from one to the next.
+        with warm.python(lane, environment(lane)) as python:
+            for tree in TREES:
+                order, workers = draw.randrange(2**32), draw.randint(1, 2 * (os.cpu_count() or 1))
+                print(f"\n{n} of {times}: {tree}, order {order}, workers {workers}", flush=True)
+                bugs = catalogue.on(lane) if tree == "upstream" else ()
+                runs[tree], _ = run_suite(
+                    tree,
+                    lane,
+                    OUT / "repeat",
+                    *("--shuffle", str(order)),
+                    python=python,
+                    workers=workers,
+                    surprising=partial(surprise, bugs=bugs, catalogue=catalogue),
+                )
+                chosen += [str(order), str(workers)]
         verdict = judge(runs["upstream"], runs["patched"], catalogue, lane)
         first = first or runs
         other = list(differences(first, runs))

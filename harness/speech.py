@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import soundfile
@@ -111,13 +111,19 @@ def transcribe(
     return Transcription(processor.text.decode(tokens, skip_special_tokens=True).strip(), tokens, chat.audio_in.cpu())
 
 
-def mel_digest(processor: Any, clip: Clip) -> str:
-    """Hash the mel that a processor, or a pickled one, makes of a clip in a new chat."""
+def mel(processor: Any, samples: torch.Tensor, sampling_rate: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """Return the features that a processor makes of samples in a new chat, on the CPU; no model is asked."""
     from liquid_audio import ChatState
 
-    chat = ChatState(pickle.loads(processor) if isinstance(processor, bytes) else processor, dtype=torch.float32)
-    chat.add_audio(clip.mono(), clip.sampling_rate)
-    return digest(chat.audio_in)
+    chat = ChatState(processor, dtype=dtype)
+    chat.add_audio(samples, sampling_rate)
+    return cast(torch.Tensor, chat.audio_in.cpu())
+
+
+def mel_digest(processor: Any, clip: Clip) -> str:
+    """Hash the mel that a processor, or a pickled one, makes of a clip in a new chat."""
+    processor = pickle.loads(processor) if isinstance(processor, bytes) else processor
+    return digest(mel(processor, clip.mono(), clip.sampling_rate))
 
 
 @cache

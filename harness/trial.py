@@ -14,19 +14,9 @@ from threading import Lock
 from types import TracebackType
 from typing import Self
 
-from harness import ROOT, HarnessError, world
+from harness import ROOT, HarnessError, warm, world
 from harness.verdict import Result, Run, read_run
 
-# What the suite and the package import, and the package itself not: it is what differs.
-LIBRARIES: tuple[str, ...] = (
-    "torch",
-    "torchaudio",
-    "transformers.models.lfm2.modeling_lfm2",
-    "einops",
-    "pytest",
-    "hypothesis.strategies",
-)
-LIBRARIES += ("librosa.filters", "scipy.io.wavfile", "sentencepiece", "soundfile", "xdist.plugin")
 LIMIT = 300  # seconds that a run may take
 ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
 
@@ -39,7 +29,7 @@ class Trials:
         os.environ.clear()  # the processes that are forked inherit it
         os.environ.update(closed)
         self._context = get_context("forkserver")
-        self._context.set_forkserver_preload([*LIBRARIES])
+        self._context.set_forkserver_preload([*warm.LIBRARIES])
         self._running: set[BaseProcess] = set()
         self._lock = Lock()
         self._closed = False
@@ -81,9 +71,7 @@ class Trials:
                 "--tb=no",
                 "--no-summary",
             ]
-            # Of the plugins, which are for tests, and not of the tests: their asserts need no rewriting.
-            command += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
-            command += ["--report-log", str(log), "--collected", str(collected), *options]
+            command += ["--report-log", str(log), "--collected", str(collected), *warm.IMPORTED_BEFORE, *options]
             process = self._context.Process(target=_pytest, args=(command, said))
             with self._lock:
                 if self._closed:

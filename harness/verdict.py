@@ -10,7 +10,7 @@ import json
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,10 @@ class Catalogue:
 
     bugs: tuple[Bug, ...]
     skips: tuple[str, ...] = ()
+
+    def on(self, lane: str, stack: str | None = None) -> list[Bug]:
+        """Choose the bugs that show on a lane, on a stack if it has a name."""
+        return [bug for bug in self.bugs if lane in bug.lanes and stack not in bug.not_on]
 
 
 @dataclass(frozen=True)
@@ -213,30 +217,66 @@ def read_catalogue(path: Path) -> Catalogue:
     return Catalogue(tuple(bugs), tuple(data.get("skips", ())))
 
 
-def read_run(log: Path, collected: Path) -> Run:
-    """Read what pytest-reportlog and conftest's `--collected` wrote; what is cut off, by a full disk, did not finish."""
-    results: dict[str, Result] = {}
-    finished, red = False, None
-    for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else ():
+class Reading:
+    """What pytest-reportlog and conftest's `--collected` write, read while they do; what is cut off did not finish."""
+
+    def __init__(self, log: Path, collected: Path) -> None:
+        self._log, self._collected = log, collected
+        self._read = 0
+        self.results: dict[str, Result] = {}
+        self._finished = False
+        self._cut = False
+        self._red: bool | None = None
+
+    def more(self, *, ended: bool = False) -> list[str]:
+        """Read what was written since, and return the ids of the tests that came to their end.
+
+        Args:
+            ended: nothing more is written, so that the last line is whole too
+        """
+        if not self._log.is_file():
+            return []
+        with self._log.open("rb") as log:
+            log.seek(self._read)
+            new = log.read()
+        whole = new if ended else new[: new.rfind(b"\n") + 1]
+        self._read += len(whole)
         try:
-            report = json.loads(line)
-        except ValueError:
-            finished = False
-            break
+            return [id for line in whole.decode(errors="replace").splitlines() for id in self._add(json.loads(line))]
+        except ValueError:  # it was cut off, by a full disk: that is no end
+            self._cut = True
+            return []
+
+    def _add(self, report: Mapping[str, Any]) -> Iterator[str]:
         match report["$report_type"]:
             case "TestReport" | "SubtestReport" | "SubTestReport":
                 id = report["nodeid"]
-                results[id] = _merge(results.get(id), report)
+                self.results[id] = _merge(self.results.get(id), report)
+                # xdist reports a worker that died as a failure in a phase of its own.
+                if report["when"] in ("teardown", "???"):
+                    yield id
             case "CollectReport" if report["outcome"] == "failed":
-                results[report["nodeid"]] = Result("error", "CollectError", str(report["longrepr"]))
+                self.results[report["nodeid"]] = Result("error", "CollectError", str(report["longrepr"]))
+                yield report["nodeid"]
             case "SessionFinish":
                 # 0 and 1 are a suite that ran, green or red; the rest is interrupted, broken, misused or empty.
-                finished, red = report["exitstatus"] in (0, 1), report["exitstatus"] == 1
-    try:
-        ids = json.loads(collected.read_text(encoding="utf-8")) if collected.is_file() else []
-    except ValueError:
-        ids, finished = [], False
-    return Run(results, frozenset(ids), finished, red)
+                self._finished, self._red = report["exitstatus"] in (0, 1), report["exitstatus"] == 1
+
+    @property
+    def run(self) -> Run:
+        """What is known so far."""
+        try:
+            ids = json.loads(self._collected.read_text(encoding="utf-8")) if self._collected.is_file() else []
+        except ValueError:
+            ids, self._cut = [], True
+        return Run(self.results, frozenset(ids), self._finished and not self._cut, self._red)
+
+
+def read_run(log: Path, collected: Path) -> Run:
+    """Read what pytest-reportlog and conftest's `--collected` wrote."""
+    reading = Reading(log, collected)
+    reading.more(ended=True)
+    return reading.run
 
 
 def _merge(known: Result | None, report: Mapping[str, Any]) -> Result:
@@ -251,7 +291,6 @@ def _merge(known: Result | None, report: Mapping[str, Any]) -> Result:
     exception = properties.get("exception", {"type": "", "message": str(report["longrepr"]), "where": ""})
     if report["outcome"] == "skipped":
         return Result("skipped", message=exception["message"], where=exception["where"], seconds=seconds)
-    # xdist reports a worker that died as a failure in a phase of its own, "???".
     outcome = "failed" if report["when"] == "call" else "error"
     return Result(
         outcome,
@@ -267,7 +306,7 @@ def _merge(known: Result | None, report: Mapping[str, Any]) -> Result:
 
 def judge(upstream: Run, patched: Run, catalogue: Catalogue, lane: str, stack: str | None = None) -> Verdict:
     """Compare the two runs of a lane, on a stack if it has a name."""
-    bugs = [bug for bug in catalogue.bugs if lane in bug.lanes and stack not in bug.not_on]
+    bugs = catalogue.on(lane, stack)
     tests = sorted(upstream.collected | patched.collected | upstream.results.keys() | patched.results.keys())
     problems = [*_incomplete("upstream", upstream, catalogue), *_incomplete("patched", patched, catalogue)]
     if not (upstream.results and patched.results):
@@ -350,6 +389,25 @@ def _unexpected(test: str, before: Result, after: Result, named: list[Bug]) -> I
         yield f"{test}: {before.outcome} on upstream, fails on patched with {after.type}: {_line(after.message)}"
     if before.outcome == after.outcome == "passed" and before.digest != after.digest:
         yield f"{test}: passes on both trees, with different bits"
+
+
+def surprise(test: str, result: Result, bugs: Sequence[Bug], catalogue: Catalogue) -> str:
+    """Say what a test of one run did that the catalogue does not say; empty if it is as expected.
+
+    Args:
+        test: its id
+        bugs: those that show on the tree; none on patched
+    """
+    named = [bug for bug in bugs if bug.shown_by(test)]
+    if named:
+        expected = len(named) == 1 and shows(result, named[0])
+    else:
+        listed = any(re.search(skip, result.message) for skip in catalogue.skips)
+        expected = result.outcome == "passed" or (result.outcome == "skipped" and listed)
+    if expected:
+        return ""
+    why = {"passed": "", "skipped": f": {_line(result.message)}"}.get(result.outcome, f" with {_came(result)}")
+    return f"{result.outcome}{why}" + (f", should fail for {named[0].id}" if named else "")
 
 
 def shows(result: Result, bug: Bug) -> bool:

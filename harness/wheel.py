@@ -11,6 +11,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from harness import CACHE, OUT, PATCHES, HarnessError, trees
@@ -137,10 +138,12 @@ def check(wheel: Path, environment: Path) -> None:
         HarnessError: it does not install, or a test does not pass
     """
     from harness.lane import run_suite
+    from harness.verdict import Catalogue, surprise
 
     python, site = install(wheel, environment.absolute())
     print(f"installed over {trees.RELEASE.version} in {environment}, pip check is clean", flush=True)
-    run, seconds = run_suite(str(site), "cpu", OUT / "wheel", python=str(python))
+    fails = partial(surprise, bugs=(), catalogue=Catalogue(()))
+    run, seconds = run_suite(str(site), "cpu", OUT / "wheel", python=[str(python)], surprising=fails)
     failed = sorted(test for test in run.collected if test not in run.results or run.results[test].outcome != "passed")
     if failed or not (run.collected and run.finished):
         raise HarnessError(f"{len(failed)} of {len(run.collected)} tests do not pass on the installed wheel: {failed[:1]}")

@@ -405,7 +405,7 @@ def test_the_matrix_shows_a_pass_only_where_every_case_passed():
 def test_every_lane_that_this_host_can_have_is_run_and_the_other_named(monkeypatch, tmp_path, compiler, lanes):
     asked = []
 
-    def run_lane(name, *, stack, absent):
+    def run_lane(name, *, stack, absent, python, verbose):
         asked.append(name)
         return laned(
             UPSTREAM, PATCHED, name, {"sim": "not asked for", **absent} if name == "cpu" else {"cpu": "not asked for"}
