@@ -75,10 +75,11 @@ def test_codes_of_the_history_are_embedded_where_their_flags_are(liquid_audio, p
 
 
 @pytest.mark.core
-def test_a_chat_without_audio_is_answered(liquid_audio, processor, models, record_property):
-    chat = liquid_audio.ChatState(processor, dtype=torch.bfloat16)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=["bfloat16", "float32"])
+def test_a_chat_without_audio_is_answered(liquid_audio, processor, models, record_property, dtype):
+    chat = liquid_audio.ChatState(processor, dtype=dtype)
     chat.add_text("Perform TTS.")
-    tokens = list(models(torch.bfloat16).generate_sequential(**chat, max_new_tokens=4))
+    tokens = list(models(dtype).generate_sequential(**chat, max_new_tokens=4))
     record_property("digest", digest(*tokens))
     assert 1 <= len(tokens) <= 4
 
