@@ -3,6 +3,7 @@
 pytest --tree upstream          liquid-audio as published: red
 pytest --tree patched           with the series applied: green
 pytest --tree ../checkout/src   somebody's checkout
+pytest --checkout ../checkout   with the examples of upstream's repository, which are in no wheel
 """
 
 import copy
@@ -20,7 +21,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from harness import ROOT, HarnessError, devices, trees
+from harness import ROOT, HarnessError, devices, series, trees
 from harness.checkpoint import complete
 from harness.speech import digest, mel
 
@@ -42,6 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--tree", default="patched", help="upstream, patched (default), or a folder that holds liquid_audio/")
     group.addoption("--device", default="cpu", help="the device to test, which must be usable (default: cpu)")
     group.addoption("--checkpoint", type=Path, help="folder of a real checkpoint (default: the tiny one in fixtures/)")
+    group.addoption("--checkout", type=Path, help="checkout of upstream's repository, to run its examples (default: left out)")
     group.addoption("--shuffle", type=int, metavar="SEED", help="run the tests in a random order, the same for the same seed")
     group.addoption("--collected", type=Path, help="write the ids of the collected tests to this file, as JSON")
 
@@ -56,6 +58,9 @@ def pytest_configure(config: pytest.Config) -> None:
     checkpoint = config.getoption("checkpoint")
     if checkpoint and not (checkpoint / "config.json").is_file():
         raise pytest.UsageError(f"--checkpoint {checkpoint}: expected the folder of a checkpoint, with its config.json")
+    checkout = config.getoption("checkout")
+    if checkout and not (checkout / "examples").is_dir():
+        raise pytest.UsageError(f"--checkout {checkout}: expected a checkout of upstream's repository, with its examples/")
     sys.path.insert(0, str(tree.path))
     # One thread: the workers fill the cores, and the order of additions is the same in both runs.
     torch.set_num_threads(1)
@@ -65,7 +70,11 @@ def pytest_report_header(config: pytest.Config) -> str:
     import transformers
 
     tree = config.stash[TREE]
-    return f"liquid-audio: {tree.name} ({tree.digest[:12]}), device {config.stash[DEVICE]}, torch {torch.__version__}, transformers {transformers.__version__}"
+    examples = config.getoption("checkout") or "left out, no --checkout was given"
+    return (
+        f"liquid-audio: {tree.name} ({tree.digest[:12]}), device {config.stash[DEVICE]}, torch {torch.__version__}, "
+        f"transformers {transformers.__version__}, upstream's examples: {examples}"
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -75,12 +84,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes a second device on the CPU, what hangs on no device elsewhere, and what knows the tiny checkpoint."""
-    markers = [
-        "accelerator" if config.stash[DEVICE].type == "cpu" else "host",
-        *["tiny"] * bool(config.getoption("checkpoint")),
-    ]
-    left_out = {item for item in items if any(map(item.get_closest_marker, markers))}
+    """Leave out what takes a second device on the CPU, what hangs on no device elsewhere, what knows the tiny checkpoint where
+    another is given, and what takes a checkout where there is none.
+    """
+    absent = ["accelerator" if config.stash[DEVICE].type == "cpu" else "host"]
+    absent += ["tiny"] if config.getoption("checkpoint") else []
+    absent += [] if config.getoption("checkout") else ["checkout"]
+    left_out = {item for item in items if any(map(item.get_closest_marker, absent))}
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
     if (seed := config.getoption("shuffle")) is not None:
@@ -239,3 +249,34 @@ for program in sys.stdin:
 
         yield ask
         asked.close()
+
+
+@pytest.fixture
+def accelerate(device: torch.device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let accelerate train on the device under test, which it may not find by itself, and give datasets a cache of the test's."""
+    import datasets
+    from accelerate.state import AcceleratorState
+
+    monkeypatch.setenv("ACCELERATE_TORCH_DEVICE", str(device))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture
+def hub(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the checkpoint where a download from the hub would be, under the name that upstream's examples have for it."""
+    repository = tmp_path / "models--LiquidAI--LFM2.5-Audio-1.5B"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("0")
+    (repository / "snapshots").mkdir()
+    (repository / "snapshots" / "0").symlink_to(checkpoint)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+@pytest.fixture(scope="session")
+def examples(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The examples of the checkout, with the series' changes."""
+    return series.examples(pytestconfig.getoption("checkout"), tmp_path_factory.mktemp("checkout"))

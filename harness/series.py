@@ -83,6 +83,21 @@ def published_readme(tree: Path) -> str:
     return next(iter(distributions(path=[str(tree)]))).metadata["Description"] or ""
 
 
+def examples(upstream: Path, target: Path, patches: Path = PATCHES) -> Path:
+    """Copy the examples of a checkout of upstream's repository, with the series' changes if it lacks them.
+
+    Raises:
+        HarnessError: they are not those of the release
+    """
+    shutil.copytree(upstream / "examples", target / "examples")
+    for file in upstream.glob("README*.md"):
+        shutil.copy(file, target)
+    for patch in outside(patches):
+        if trees.git_apply(patch, target, "--check", "--reverse", strip=1):
+            trees.apply(patch, target, strip=1)
+    return target / "examples"
+
+
 def lint(tree: Path) -> Counter[str]:
     """Collect what upstream's linters say of a tree."""
     with checkout() as repository:

@@ -37,18 +37,6 @@ FRAME = 1920
 CLIP = next(clip for clip in clips() if clip.id == "slt-thanks-48k-stereo")
 
 
-@pytest.fixture
-def hub(checkpoint, tmp_path, monkeypatch):
-    """Put the checkpoint where a download from the hub would be, under the name that the examples have for it."""
-    repository = tmp_path / "models--LiquidAI--LFM2.5-Audio-1.5B"
-    (repository / "refs").mkdir(parents=True)
-    (repository / "refs" / "main").write_text("0")
-    (repository / "snapshots").mkdir()
-    (repository / "snapshots" / "0").symlink_to(checkpoint)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-
-
 @pytest.mark.usefixtures("hub")
 def test_speech_to_text_prints_the_spoken_words(device, tmp_path, monkeypatch, capsys):
     (tmp_path / "assets").mkdir()

@@ -125,7 +125,7 @@ def test_what_differs_from_what_is_expected_is_a_problem(changes, problem):
     [
         ("1.2.0", "variant", "the series applies without 0008-"),
         ("1.1.0", "variant", "the series applies with patches/1.1.0/0005-"),
-        ("1.0.0", "conflicts", "5 of 9 patches do not apply, first 0001-"),
+        ("1.0.0", "conflicts", "6 of 11 patches do not apply, first 0001-"),
     ],
 )
 def test_the_series_applies_or_it_is_said_where_it_does_not(version, state, words):

@@ -1,0 +1,194 @@
+"""Fine-tuning in upstream's two steps: chats become a dataset, and some steps on it lower the loss and leave a checkpoint.
+
+Upstream's examples of both run as they stand, with the series' changes, where `--checkout` names a checkout that has them.
+"""
+
+import copy
+import math
+import os
+import re
+import runpy
+import shutil
+
+import pytest
+import torch
+
+from harness.finetuning import PROMPTS, chat, preprocess
+from harness.speech import CLIPS, clips, digest, normalise, transcribe
+
+SPOKEN = clips()[:3]
+STEPS = 4
+
+
+@pytest.fixture(scope="session")
+def mapper(processor):
+    """What makes a sample of a chat, on the device under test."""
+    from liquid_audio.data.mapper import LFM2AudioChatMapper
+
+    return LFM2AudioChatMapper(processor)
+
+
+@pytest.fixture(scope="session")
+def cpu_mapper(liquid_audio, checkpoint, mapper, device):
+    """The same on the CPU, where no bug of another device spoils what the steps learn from."""
+    from liquid_audio.data.mapper import LFM2AudioChatMapper
+
+    if device.type == "cpu":
+        return mapper
+    return LFM2AudioChatMapper(liquid_audio.LFM2AudioProcessor.from_pretrained(checkpoint, device="cpu").eval())
+
+
+@pytest.fixture
+def rows(cpu_mapper, tmp_path):
+    """Load a dataset of chats of a form."""
+    from liquid_audio.data.dataloader import LFM2DataLoader
+
+    def load(form):
+        preprocess([chat(form, clip) for clip in SPOKEN], tmp_path / form, cpu_mapper)
+        return LFM2DataLoader(str(tmp_path / form), context_length=160)
+
+    return load
+
+
+@pytest.mark.usefixtures("accelerate")
+@pytest.mark.parametrize("form", PROMPTS)
+def test_a_dataset_holds_what_the_mapper_makes_of_each_chat(mapper, tmp_path, record_property, form):
+    from datasets import load_from_disk
+
+    chats = [chat(form, clip) for clip in SPOKEN[:2]]
+    preprocess(chats, tmp_path / "data", mapper)
+    dataset = load_from_disk(tmp_path / "data")
+    samples = [mapper(chat) for chat in chats]
+    for name in dataset.column_names:
+        assert dataset[name][:] == [getattr(sample, name).tolist() for sample in samples]
+    record_property("digest", digest(*(getattr(sample, name) for sample in samples for name in dataset.column_names)))
+    assert all(sample.supervision_mask.any() for sample in samples)
+
+
+def test_a_device_computes_a_batch_under_its_own_autocast(cpu_mapper, models, device, record_property):
+    from liquid_audio.data.dataloader import lfm2_collator
+
+    batch = lfm2_collator([cpu_mapper(chat("asr", SPOKEN[0]))]).to(device)
+    with torch.no_grad(), torch.autocast(device.type, dtype=torch.bfloat16):
+        found = models(torch.bfloat16)(batch).loss
+    record_property("digest", digest(found[None]))
+    assert found.isfinite()
+
+
+def test_a_batch_without_audio_gives_every_parameter_of_the_encoder_a_gradient(models, device):
+    from liquid_audio.data.types import LFM2AudioModelInput
+
+    nothing = torch.empty(0, dtype=torch.long)
+    batch = LFM2AudioModelInput(
+        text=torch.tensor([[1, 2, 3]]),
+        audio_in=torch.empty(128, 0),
+        audio_in_lens=nothing,
+        audio_out=nothing.expand(8, 0),
+        modality_flag=torch.ones(1, 3, dtype=torch.long),
+        supervision_mask=torch.tensor([[False, True, True]]),
+    )
+    model = copy.deepcopy(models(torch.bfloat16))
+    model(batch.to(device)).loss.backward()
+    gradients = [parameter.grad for part in (model.conformer, model.audio_adapter) for parameter in part.parameters()]
+    assert all(gradient is not None and not gradient.any() for gradient in gradients)
+    assert model.lfm.embed_tokens.weight.grad.any()
+
+
+@pytest.fixture
+def out(tmp_path):
+    """Where the trainer writes: 50 MB, which pytest would keep."""
+    yield tmp_path / "out"
+    shutil.rmtree(tmp_path / "out", ignore_errors=True)
+
+
+@pytest.mark.usefixtures("accelerate")
+@pytest.mark.parametrize("form", PROMPTS)
+def test_some_steps_lower_the_loss_and_leave_a_checkpoint_that_transcribes(
+    liquid_audio, processor, checkpoint, rows, device, out, capsys, form
+):
+    from liquid_audio.data.dataloader import lfm2_collator
+    from liquid_audio.trainer import Trainer
+
+    data = rows(form)
+    trainer = Trainer(
+        checkpoint,
+        data,
+        data,
+        lr=3e-4,
+        max_steps=STEPS,
+        warmup_steps=1,
+        batch_size=2,
+        save_interval=STEPS,
+        val_interval=STEPS,
+        output_dir=str(out),
+    )
+    assert {tensor.device.type for tensor in trainer.model.state_dict().values()} == {device.type}
+    batch = lfm2_collator([data[index] for index in range(len(data))]).to(device)
+    before = loss(trainer.model, batch)
+    trainer.train()
+    assert loss(trainer.model, batch) < before
+    assert f"VALIDATION: epoch=1 step={STEPS}/{STEPS} val_loss=" in capsys.readouterr().out
+    assert (out / "checkpoints" / "checkpoint_0" / "optimizer.bin").is_file()
+
+    tuned = out / "tuned"
+    shutil.copytree(checkpoint, tuned, copy_function=os.symlink)
+    (tuned / "model.safetensors").unlink()
+    (out / "final" / "model.safetensors").rename(tuned / "model.safetensors")
+    model = liquid_audio.LFM2AudioModel.from_pretrained(tuned, device=device).eval()
+    for name, tensor in trainer.model.state_dict().items():
+        assert tensor.equal(model.state_dict()[name]), name
+    spoken = transcribe(processor, model, lambda chat: chat.add_audio(SPOKEN[0].mono(), SPOKEN[0].sampling_rate))
+    assert normalise(spoken.text) == SPOKEN[0].text
+
+
+def loss(model, batch):
+    """Compute the loss of a batch, without dropout and without learning from it."""
+    with torch.no_grad():
+        value = model.eval()(batch).loss.item()
+    model.train()
+    return value
+
+
+@pytest.mark.checkout
+@pytest.mark.usefixtures("accelerate", "hub")
+def test_the_example_makes_a_dataset_without_naming_a_device(device, examples, tmp_path, monkeypatch):
+    from datasets import load_from_disk
+
+    jenny(tmp_path / "reach-vb" / "jenny_tts_dataset")
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(examples / "preprocess_jenny_tts.py"), run_name="__main__")
+    dataset = load_from_disk(tmp_path / "data" / "jenny_tts" / "train")
+    # Mimi makes 12.5 frames a second; one more ends them.
+    assert [len(row["audio_out"][0]) for row in dataset] == [frames(clip) + 1 for clip in SPOKEN]
+
+
+@pytest.mark.checkout
+@pytest.mark.usefixtures("accelerate", "hub")
+def test_some_steps_of_the_example_lower_the_loss_and_leave_a_checkpoint(
+    device, rows, examples, tmp_path, monkeypatch, capsys
+):
+    rows("tts")
+    monkeypatch.chdir(tmp_path)
+    options = "--data tts --batch-size 2 --max-steps 20 --warmup-steps 1 --num-workers 0"
+    monkeypatch.setattr("sys.argv", ["train.py", *options.split()])
+    runpy.run_path(str(examples / "train.py"), run_name="__main__")
+    first, last = (float(value) for value in re.findall(r"TRAIN: .+ loss=(\S+)", capsys.readouterr().out))
+    assert last < first
+    assert (tmp_path / "tmp" / "final" / "model.safetensors").is_file()
+
+
+def jenny(folder):
+    """Make a dataset such as the one of the example, as the hub has it: a file of clips and their words."""
+    from datasets import Audio, Dataset
+
+    # Cast, because datasets encodes audio through torchcodec, which is in no stack.
+    spoken = [{"bytes": (CLIPS / clip.file).read_bytes(), "path": clip.file} for clip in SPOKEN]
+    data = Dataset.from_dict({"audio": spoken, "transcription": [clip.text for clip in SPOKEN]}).cast_column("audio", Audio())
+    (folder / "data").mkdir(parents=True)
+    data.to_parquet(folder / "data" / "train-00000-of-00001.parquet")
+
+
+def frames(clip):
+    """Count the frames that Mimi makes of a clip."""
+    samples, rate = clip.read()
+    return math.ceil(len(samples) / rate * 12.5)
