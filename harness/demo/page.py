@@ -140,7 +140,7 @@ class Page:
     def reset(self) -> bool:
         """Click «Reset chat», and say whether the box is empty then."""
         self._click("Reset chat")
-        emptied = self._until(lambda _: not self.browser.execute_script("return document.querySelector('textarea').value"), 10)
+        emptied = self._until(lambda _: not self.browser.execute_script("return document.querySelector('textarea').value"), 30)
         time.sleep(1)  # the new chat comes with the empty box, or a little later
         return emptied
 
