@@ -10,6 +10,7 @@
 #include <ATen/native/transformers/attention.h>
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
+#include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
 #include <torch/library.h>
 
 #include <algorithm>
@@ -289,6 +290,13 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
 // The same for attention.
 namespace at::native {
 REGISTER_PRIVATEUSE1_DISPATCH(_fused_sdp_choice_stub, &_fused_sdp_choice_cpp)
+}
+
+// torch 2.8 does not know what to do where autograd meets an operation of a library on this device.
+TORCH_LIBRARY_IMPL(_, AutogradPrivateUse1, m) {
+  if (!c10::Dispatcher::singleton().hasBackendFallbackForDispatchKey(c10::DispatchKey::AutogradPrivateUse1)) {
+    m.fallback(torch::autograd::basicAutogradNotImplementedFallback());
+  }
 }
 
 // A lazily conjugated or negated tensor is copied as what it stands for. Without these, torch resolves it by a copy.

@@ -216,6 +216,11 @@ def test_nothing_is_copied_to_compute(accelerator, compute):
     assert not [event.name for event in profile.events() if "copy" in event.name or event.name == "aten::to"]
 
 
+def test_a_kernel_that_is_given_the_device_uses_the_cpu(rows, kernel):
+    add = kernel("(Tensor x, Device device) -> Tensor", lambda tensor, device: tensor + torch.ones(3, device=device))
+    assert add(rows, rows.device).cpu().equal(ROWS + 1)
+
+
 def test_what_a_kernel_keeps_stays_the_cpus(rows, kernel):
     kept = []
 
@@ -252,11 +257,12 @@ def test_a_tensor_that_is_given_twice_is_one_to_the_kernel(rows, kernel, capsys)
 
 def test_a_tensor_that_a_kernel_resized_and_then_failed_has_its_new_memory(rows, kernel):
     def fail(tensor):
-        tensor.resize_(10_000).fill_(3)
-        raise ValueError("afterwards")
+        raise ValueError(f"after it moved to {tensor.resize_(10_000).fill_(3).data_ptr()}")
 
-    with pytest.raises(ValueError, match="afterwards"):
+    with pytest.raises(ValueError, match="after it moved") as failure:
         kernel("(Tensor(a!) x) -> ()", fail)(rows)
+    assert str(failure.value).endswith(f" {rows.data_ptr()}")
+    assert rows.untyped_storage().nbytes() == 40_000
     assert rows.cpu().equal(torch.full((10_000,), 3.0))
 
 
