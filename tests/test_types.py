@@ -50,7 +50,12 @@ def mypy(tree: Path, folder: Path) -> Complaints:
     cache = CACHE / "mypy-users"
     # mypy takes no word of the folder in which it finds installed packages by itself.
     env = {} if str(tree) in site.getsitepackages() else {"MYPYPATH": str(tree)}
-    said = run("mypy", *options, f"--cache-dir={cache}", ACCEPTED, REFUSED, env=env)
+    command = ("mypy", *options, f"--cache-dir={cache}", ACCEPTED, REFUSED)
+    try:
+        said = run(*command, env=env)
+    except HarnessError:  # what was killed may have left its cache in pieces
+        shutil.rmtree(cache, ignore_errors=True)
+        said = run(*command, env=env)
     return by_line((c["file"], c["line"], f"{c['code']}: {c['message']}") for c in map(json.loads, said.splitlines()))
 
 
