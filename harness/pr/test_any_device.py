@@ -8,6 +8,7 @@ import io
 import json
 import pickle
 import runpy
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,8 +23,10 @@ from transformers import Lfm2Config, PreTrainedTokenizerFast
 from liquid_audio import ChatState, LFM2AudioDetokenizer, LFM2AudioModel, LFM2AudioProcessor
 from liquid_audio.data.mapper import LFM2AudioChatMapper
 from liquid_audio.data.types import AudioSegment, ChatMessage
+from liquid_audio.model.conformer.utils import avoid_float16_autocast_context
 from liquid_audio.moshi.models.loaders import get_mimi
 from liquid_audio.moshi.utils.compile import no_compile
+from liquid_audio.trainer import Trainer
 from liquid_audio.utils import get_model_dir
 
 # fmt: off
@@ -194,3 +197,20 @@ def test_training_refuses_a_file_of_nan(processor, role):
     soundfile.write(file, np.full(RATE, np.nan), RATE, "FLOAT", format="WAV")
     with pytest.raises(ValueError, match=r"^expected finite samples"):
         LFM2AudioChatMapper(processor)([ChatMessage(role=role, content=[AudioSegment(audio=file.getvalue())])])
+
+
+def test_a_chat_without_audio_is_answered_without_the_encoder(processor, model):
+    model.conformer = None
+    assert next(model.generate_sequential(**ChatState(processor))).numel() == 1
+
+
+def test_another_accelerators_autocast_is_not_taken_for_cudas(monkeypatch):
+    # As torch 2.14 answers, where the accelerator is not CUDA and autocasts
+    monkeypatch.setattr("torch.is_autocast_enabled", lambda device_type="mps": device_type == "mps")
+    assert isinstance(avoid_float16_autocast_context(), nullcontext)
+
+
+def test_training_on_the_cpu_asks_for_no_pinned_memory(checkpoint, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_TORCH_DEVICE", "cpu")
+    trainer = Trainer(checkpoint, train_data=[0], val_data=[0])
+    assert [loader.base_dataloader.pin_memory for loader in (trainer.train_loader, trainer.val_loader)] == [False, False]

@@ -202,7 +202,7 @@ def test_the_tests_run_as_upstream_would_run_them(tmp_path, monkeypatch):
 
 
 def test_the_tests_become_a_commit_after_the_series(tmp_path):
-    assert "12 files changed" in stairs.export(tmp_path, "Some Sender <sender@example.invalid>")
+    assert "14 files changed" in stairs.export(tmp_path, "Some Sender <sender@example.invalid>")
     *_, last = names = sorted(file.name for file in tmp_path.iterdir())
     assert last == f"{len(names):04d}-Test-processor-model-and-audio-on-any-device.patch"
     authors = {re.search("^From: (.+)", (tmp_path / name).read_text("utf-8"), re.MULTILINE)[1] for name in names}
