@@ -19,9 +19,9 @@ from harness.series import readme, whole
 from harness.world import series_sha256
 
 # Raised by hand when the patches change after a wheel was handed out: pip takes wheels of one version for the same wheel.
-BUILD = 2
+BUILD = 3
 # The series that this build is of, by its SHA-256, so that nobody forgets.
-SERIES = "fef6f225be65d229697ce033abb051de1b69f3e726127d247b231e8ee5d1d38e"
+SERIES = "264f6717120a436f55968c8643914fe40be74b773c987089522a9225682e6a1e"
 VERSION = f"{trees.RELEASE.version}+anydevice.{BUILD}"
 FILE = f"{trees.PACKAGE}-{VERSION}-py3-none-any.whl"
 

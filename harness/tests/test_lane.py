@@ -17,11 +17,15 @@ def suite(tmp_path, monkeypatch):
     monkeypatch.setattr(lane, "read_catalogue", lambda file: CATALOGUED)
     monkeypatch.setattr(lane.census, "differences", lambda *arguments: ())
 
-    def run_suite(tree, device, folder, *options):
-        folder.mkdir(parents=True, exist_ok=True)
-        return runs[tree], 1.0
+    class Suite:
+        def __init__(self, tree, device, folder, *options, **how):
+            folder.mkdir(parents=True, exist_ok=True)
+            self.tree = tree
 
-    monkeypatch.setattr(lane, "run_suite", run_suite)
+        def finish(self, surprising):
+            return runs[self.tree], 1.0
+
+    monkeypatch.setattr(lane, "start_suite", Suite)
     return tmp_path
 
 
@@ -37,10 +41,10 @@ def test_a_lane_alone_leaves_no_verdict_of_several_beside_it(suite):
 def test_a_run_that_is_interrupted_leaves_no_older_verdict(suite, monkeypatch):
     lane.run_lane("cpu")
 
-    def interrupted(*arguments):
+    def interrupted(*arguments, **how):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(lane, "run_suite", interrupted)
+    monkeypatch.setattr(lane, "start_suite", interrupted)
     with pytest.raises(KeyboardInterrupt):
         lane.run_lane("cpu")
     assert not list((suite / "cpu").glob("verdict.*"))
