@@ -19,7 +19,14 @@ from harness.report import SAYS, SHAPES, SIGNS
 from harness.verdict import by_kind
 
 # What other sessions leave in out/, in the order of the page, and the session that makes it.
-TABLES = {"necessity": "Necessity", "mutants": "Mutants", "rivals": "Rivals", "releases": "Releases", "repeat": "Repetition"}
+TABLES = {
+    "necessity": "Necessity",
+    "mutants": "Mutants",
+    "rivals": "Rivals",
+    "releases": "Releases",
+    "repeat": "Repetition",
+    "compare": "Comparison",
+}
 ABOUT = {
     "cpu": "The CPU.",
     "cuda": "An NVIDIA or AMD GPU.",
