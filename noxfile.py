@@ -34,6 +34,8 @@ STACKS = {
     "demo": ("demo",),
     "apply": ("apply",),
     "mutants": ("mutants",),
+    # An environment of its own: what it adds must not come and go under the others.
+    "compare": ("compare", "pinned"),
 }
 
 
@@ -144,6 +146,15 @@ def evidence(session: nox.Session) -> None:
 def benchmark(session: nox.Session) -> None:
     """Print what the patches cost audio that upstream takes, as a ratio measured side by side."""
     session.run(stack(session), "-m", "harness", "benchmark", env={"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"})
+
+
+@nox.session
+def compare(session: nox.Session) -> None:
+    """Let openai-whisper, faster-whisper and LFM2-Audio hear the same speech: `nox -s compare -- --lfm LiquidAI/LFM2.5-Audio-1.5B`."""
+    python = stack(session, "compare")
+    if not session.posargs:
+        session.run(python, "-m", "pytest", "harness/compare")
+    session.run(python, "-m", "harness.compare", *session.posargs)
 
 
 @nox.session

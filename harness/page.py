@@ -27,6 +27,7 @@ TABLES = {
     "rivals": "Rivals",
     "releases": "Releases",
     "repeat": "Repetition",
+    "compare": "Comparison",
 }
 ABOUT = {
     "cpu": "The CPU.",

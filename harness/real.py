@@ -17,20 +17,22 @@ PARTS = ("config.json", "model.safetensors", "audio_detokenizer/config.json", MI
 CANONICAL = "tests/test_transcription.py::test_canonical_waveform_gives_the_spoken_words[{lane}-float32-{clip}]"
 
 
-def require(folder: Path) -> None:
+def require(folder: Path, option: str = "--checkpoint") -> None:
     """Refuse what is no real checkpoint, before anything runs.
+
+    Args:
+        folder: that was given
+        option: that gave it
 
     Raises:
         HarnessError: the folder lacks a part, or holds the tiny checkpoint
     """
     for part in PARTS:
         if not (folder / part).is_file():
-            raise HarnessError(
-                f"--checkpoint {folder}: there is no {part}: expected the folder of a whole LFM2-Audio checkpoint"
-            )
+            raise HarnessError(f"{option} {folder}: there is no {part}: expected the folder of a whole LFM2-Audio checkpoint")
     # Its settings may have been written anew, by whatever loaded and saved it.
     if any(filecmp.cmp(folder / part, TINY / part, shallow=False) for part in ("config.json", "model.safetensors")):
-        raise HarnessError(f"--checkpoint {folder} is the tiny checkpoint, which is used without it")
+        raise HarnessError(f"{option} {folder} is the tiny checkpoint, which is used without it")
 
 
 def heard(run: Run, lane: str) -> list[tuple[str, str, str, float]]:

@@ -87,7 +87,11 @@ class Transcription:
 
 
 def transcribe(
-    processor: Any, model: Any, add_audio: Callable[[Any], None], dtype: torch.dtype = torch.bfloat16
+    processor: Any,
+    model: Any,
+    add_audio: Callable[[Any], None],
+    dtype: torch.dtype = torch.bfloat16,
+    max_new_tokens: int = 512,
 ) -> Transcription:
     """Turn audio into words, greedily, as upstream's README does.
 
@@ -96,6 +100,7 @@ def transcribe(
         model: LFM2AudioModel, on the same device
         add_audio: puts the audio into the chat that it is given
         dtype: floating point type of chat and model
+        max_new_tokens: after how many it ends at the latest
     """
     from liquid_audio import ChatState
 
@@ -107,7 +112,7 @@ def transcribe(
     add_audio(chat)
     chat.end_turn()
     chat.new_turn("assistant")
-    tokens = torch.cat([t for t in model.generate_sequential(**chat, max_new_tokens=512) if t.numel() == 1]).cpu()
+    tokens = torch.cat([t for t in model.generate_sequential(**chat, max_new_tokens=max_new_tokens) if t.numel() == 1]).cpu()
     return Transcription(processor.text.decode(tokens, skip_special_tokens=True).strip(), tokens, chat.audio_in.cpu())
 
 

@@ -1,0 +1,131 @@
+"""`python -m harness.compare`, in the environment of the lock `compare`: openai-whisper, faster-whisper and LFM2-Audio on one host."""
+
+import argparse
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import torch
+
+from harness import OUT, ROOT, HarnessError, devices, world
+from harness.compare import figure, sound, tables
+from harness.compare import run as running
+from harness.compare.engines import longest
+from harness.compare.keep import keep
+from harness.compare.lfm import obtain
+from harness.compare.score import normaliser, score
+from harness.table import Table, publish
+
+PACKAGES = ("torch", "transformers", "openai-whisper", "faster-whisper", "ctranslate2", "silero-vad", "jiwer")
+LONG = (
+    "Committed clips, all of whose words the tiny checkpoint knows, joined with pauses of 0.6 to 1.2 s and the noise of a quiet "
+    "room. A cell is the word error rate, the RTF, and the most memory until then. A turn may have "
+    f"{longest(163)} tokens at 163 s and {longest(944)} at 944 s."
+)
+
+
+def compare(names: Sequence[str], threads: int, lfm: str | None) -> list[str]:
+    """Run the comparison and publish its tables, its record and its figure.
+
+    Args:
+        names: of the devices
+        threads: of each recognizer
+        lfm: folder or name of the real checkpoint
+
+    Returns:
+        what keeps it from holding
+
+    Raises:
+        HarnessError: weights or recordings cannot be had
+    """
+    begin = time.monotonic()
+    spoken = sound.human()
+    runs = list(running.run(running.weights(obtain(lfm) if lfm else None), names, threads))
+    normalise, host = normaliser(), _host(names, threads)
+    drawn = tables.draw(runs, sound.knows, normalise, (_note(spoken, normalise, host), LONG))
+    problems = list(tables.problems(runs, normalise))
+    publish(
+        "compare",
+        *drawn,
+        problems=problems,
+        stack="compare",
+        digest=world.digest("compare"),
+        date=datetime.now(UTC).date().isoformat(),
+        host=host,
+        packages={name: version(name) for name in PACKAGES},
+        runs=[{"engine": run.key, "device": run.device, "not run": run.not_run, "told": run.lines} for run in runs],
+        seconds=round(time.monotonic() - begin),
+    )
+    figure.draw(runs, normalise, OUT / "compare.svg", _title(drawn[0]))
+    print(f"{time.monotonic() - begin:.0f} s in all; wrote out/compare.json, .md and .svg")
+    return problems
+
+
+def _host(names: Sequence[str], threads: int) -> dict[str, str]:
+    """Describe this host, in the words that evidence has."""
+    return {
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        "device": ", ".join(dict.fromkeys(devices.describe(name) for name in names)),
+        "threads": str(threads),
+    }
+
+
+def _note(spoken: Sequence[sound.Spoken], normalise: tables.Normalise, host: dict[str, str]) -> str:
+    """Say what was heard, and how it was measured."""
+    audio, words = sum(clip.seconds for clip in spoken), sum(len(clip.text.split()) for clip in spoken)
+    after = score([(clip.text, clip.text) for clip in spoken], normalise).words
+    trained = sound.trained() & {clip.id for clip in spoken}
+    return (
+        f"{len(spoken)} recordings of men, {audio:.0f} s and {words} words, {after} after Whisper's English normaliser. RTF is seconds "
+        f"by seconds of audio, after loading, which has the imports, and a warm-up; Whisper fills every clip up to 30 s. The tiny "
+        f"checkpoint was trained on {len(trained)} of the recordings. {host['device']}, {host['system']} {host['machine']}, "
+        f"{host['threads']} threads, {datetime.now(UTC).date().isoformat()}."
+    )
+
+
+def _title(table: Table) -> str:
+    return "Word error rates on human speech. " + "; ".join(
+        f"{name}, {how}, {on}: {rate}" for name, how, on, rate, *_ in table.rows
+    )
+
+
+def _devices() -> list[str]:
+    """List the devices that this host computes on, of those that a recognizer knows."""
+    return [name for name in ("cpu", "cuda", "mps") if devices.usable(name)]
+
+
+def main() -> int:
+    """Exit with 0 only if every recognizer that has weights was heard, and what is cut at pauses stays right."""
+    parser = argparse.ArgumentParser(prog="python -m harness.compare", description=__doc__)
+    parser.add_argument(
+        "--device", action="append", help="one of this host's (default: each that computes, of cpu, cuda, mps)"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=torch.get_num_threads(), help="of each recognizer (default: what torch takes)"
+    )
+    parser.add_argument("--lfm", metavar="FOLDER-or-NAME", help="LFM2.5-Audio: a folder, or a name on the hub to download")
+    parser.add_argument("--keep", action="store_true", help="put the last comparison into README.md, .github/ and fixtures/")
+    options = parser.parse_args()
+    try:
+        if options.keep:
+            print(f"wrote {keep().relative_to(ROOT)}: commit it, README.md and .github/compare.svg")
+            return 0
+        for name in options.device or ():
+            devices.require(name)
+        problems = compare(options.device or _devices(), options.threads, options.lfm)
+    except HarnessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 2
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""The figure: word error rate against speed, and word error rate by length of the file. It is read on a light page and on a dark one."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from harness.compare.engines import CUT, WHOLE
+from harness.compare.run import Run
+from harness.compare.score import pairs, score
+
+# Stands on white and on black; and a grey that is replaced by the colour of the page's text.
+COLOURS = {"whisper-greedy": "#d55e00", "whisper-beam": "#cc79a7", "tiny": "#0090d0", "lfm": "#009e73"}
+INK = "#123456"
+STYLE = "<style>svg{color:#24292f}@media (prefers-color-scheme:dark){svg{color:#e6edf3}}</style>"
+MARKS = {WHOLE: "X", CUT: "o", "greedy": "s", "beam of 5": "D"}
+
+
+def draw(runs: Sequence[Run], normalise: Callable[[str], str], file: Path, title: str) -> None:
+    """Draw what ran, as SVG, the same bytes for the same runs.
+
+    Args:
+        runs: what was told
+        normalise: brings texts into a form in which they are compared
+        file: to write
+        title: what it shows, for those who cannot see it
+    """
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    from matplotlib import pyplot
+
+    inked = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    settings = {**dict.fromkeys(inked, INK), "svg.fonttype": "none", "svg.hashsalt": "compare", "font.size": 9}
+    ran = [run for run in runs if run.heard("clip")]
+    with mpl.rc_context(settings):
+        figure, (left, right) = pyplot.subplots(1, 2, figsize=(9.4, 4.2), layout="constrained")
+        for run in ran:
+            found = score(pairs(run.heard("clip")), normalise)
+            audio, seconds = (sum(line[name] for line in run.heard("clip")) for name in ("audio", "seconds"))
+            left.scatter(seconds / audio, 100 * found.wer, color=_colour(run), marker=MARKS[run.engine.how], label=_name(run))
+        left.set(
+            xscale="log", xlabel="seconds by seconds of audio (RTF)", ylabel="word error rate, %", title="13 recordings of men"
+        )
+        for run in ran:
+            heard = [line for line in run.heard("joined") if line["text"].strip()]
+            rates = [100 * score(pairs([line]), normalise).wer for line in heard]
+            look = {
+                "color": _colour(run),
+                "marker": MARKS[run.engine.how],
+                "linestyle": ":" if run.engine.how == WHOLE else "-",
+            }
+            right.plot([line["audio"] for line in heard], rates, **look)
+        right.set(xscale="log", xlabel="seconds of joined clips in one file", title="files that get longer")
+        for axes in (left, right):
+            axes.set_ylim(bottom=-3)
+            axes.grid(alpha=0.3, color=INK)
+            axes.spines[["top", "right"]].set_visible(False)
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        pyplot.close(figure)
+    file.write_text(for_both_pages(file.read_text(encoding="utf-8"), title), encoding="utf-8")
+
+
+def for_both_pages(svg: str, title: str) -> str:
+    """Let a drawing take its ink from the page that it is on, and say its title."""
+    svg, title = svg.replace(INK, "currentColor"), escape(title, {'"': "&quot;"})
+    return re.sub(
+        r"(<svg [^>]*)>", lambda tag: f'{tag[1]} role="img" aria-label="{title}">\n<title>{title}</title>{STYLE}', svg, count=1
+    )
+
+
+def _name(run: Run) -> str:
+    return f"{run.engine.name}, {run.engine.how}, {run.device}"
+
+
+def _colour(run: Run) -> str:
+    family = run.engine.family
+    return COLOURS.get(family) or COLOURS["whisper-beam" if "beam" in run.engine.how else "whisper-greedy"]
