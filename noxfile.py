@@ -34,6 +34,7 @@ STACKS = {
     "demo": ("demo",),
     "apply": ("apply",),
     "mutants": ("mutants",),
+    "plots": ("plots",),
 }
 
 
@@ -140,8 +141,11 @@ def evidence(session: nox.Session) -> None:
 
 @nox.session
 def benchmark(session: nox.Session) -> None:
-    """Print what the patches cost audio that upstream takes, as a ratio measured side by side."""
-    session.run(stack(session), "-m", "harness", "benchmark", env={"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"})
+    """Measure what the patches cost; `-- --full`: a model of full size; `-- --scaling`: the suite and long chats; into out/."""
+    try:
+        session.run(stack(session), "-m", "harness.cost", *session.posargs)
+    finally:
+        session.run(stack(session, "plots"), "-m", "harness.cost.plots")
 
 
 @nox.session
