@@ -78,8 +78,12 @@ class Worker:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._close()
+
+    def _close(self) -> None:
         self._process.kill()
-        self._process.communicate()
+        with suppress(BrokenPipeError):
+            self._process.communicate()
         self._complaints.close()
 
     def ask(self, what: str, calls: int) -> list[float]:
@@ -97,6 +101,7 @@ class Worker:
             self._process.wait()
             self._complaints.seek(0)
             last = (self._complaints.read().strip().splitlines() or ["without a word"])[-1]
+            self._close()
             raise HarnessError(f"a worker died at {what!r}: {last}")
         return [float(value) for value in json.loads(line)]
 

@@ -60,7 +60,7 @@ def full(record: Record) -> tuple[Figure, str]:
             if name in limit:
                 shortest = limit[name] * (tokens if name == "token" else 1)
                 axes.plot([shortest] * 2, [place - 0.17, place + 0.17], color=plot.SECOND, linewidth=2.5)
-            axes.annotate(f" {time:.2f} s", (time, place), va="center", color=plot.INK)
+            axes.annotate(f"{time:.2f} s", (time, place), (5, 0), textcoords="offset points", va="center", color=plot.INK)
         words.append(f"{dtype}: " + ", ".join(f"{names[name]} {time:.2f} s" for name, time in times.items()))
     axes.plot([], [], color=plot.SECOND, linewidth=2.5, label="this host's limit")
     axes.set_yticks(range(len(names)), list(names.values())[::-1])
@@ -84,7 +84,7 @@ def scaling(record: Record) -> tuple[Figure, str]:
             "o-",
             color=colour,
             markersize=4,
-            label=f"{workers} workers",
+            label=f"{workers} workers" if workers > 1 else "1 worker",
         )
     left.set(xlabel="cases", ylabel="seconds", title="Time of the suite", ylim=(0, None))
     left.legend()

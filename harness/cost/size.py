@@ -76,27 +76,32 @@ def build(cache: Path = CACHE) -> Path:
     return target
 
 
-def _write_weights(folder: Path) -> None:
-    """Write what the model's own initialisation draws."""
-    import torch
-    from liquid_audio import LFM2AudioModel
+def settings() -> Any:
+    """Return the configuration as upstream's model takes it."""
     from liquid_audio.model.conformer.encoder import ConformerEncoderConfig
     from liquid_audio.model.lfm2_audio import DepthformerConfig, LFM2AudioConfig
-    from safetensors.torch import save_file
     from transformers import Lfm2Config
 
     known = configuration()
-    settings = LFM2AudioConfig(
+    return LFM2AudioConfig(
         lfm=Lfm2Config(**known.pop("lfm")),
         encoder=ConformerEncoderConfig(**known.pop("encoder")),
         depthformer=DepthformerConfig(**known.pop("depthformer")),
         **known,
     )
+
+
+def _write_weights(folder: Path) -> None:
+    """Write what the model's own initialisation draws."""
+    import torch
+    from liquid_audio import LFM2AudioModel
+    from safetensors.torch import save_file
+
     torch.manual_seed(0)
     kept = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16)
     try:
-        model = LFM2AudioModel(settings)
+        model = LFM2AudioModel(settings())
     finally:
         torch.set_default_dtype(kept)
     # Those that are tied to an embedding share its memory, which the format does not allow.
