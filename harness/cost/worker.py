@@ -56,6 +56,9 @@ class Jobs:
         if what not in self._calls:
             self._calls[what] = self._prepare(what)
             self._calls[what]()
+            # What libraries keep need not be looked through before each turn.
+            gc.collect()
+            gc.freeze()
         gc.collect()
         gc.disable()
         try:
