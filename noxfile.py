@@ -36,6 +36,7 @@ STACKS = {
     "mutants": ("mutants",),
     # An environment of its own: what it adds must not come and go under the others.
     "compare": ("compare", "pinned"),
+    "plots": ("plots",),
 }
 
 
@@ -144,8 +145,11 @@ def evidence(session: nox.Session) -> None:
 
 @nox.session
 def benchmark(session: nox.Session) -> None:
-    """Print what the patches cost audio that upstream takes, as a ratio measured side by side."""
-    session.run(stack(session), "-m", "harness", "benchmark", env={"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"})
+    """Measure what the patches cost; `-- --full`: a model of full size; `-- --scaling`: the suite and long chats; into out/."""
+    try:
+        session.run(stack(session), "-m", "harness.cost", *session.posargs)
+    finally:
+        session.run(stack(session, "plots"), "-m", "harness.cost.plots")
 
 
 @nox.session

@@ -52,7 +52,6 @@ def main() -> int:
     kit.add_argument("--checkout", type=Path, help="try it on a checkout of upstream's repository")
     evidence = commands.add_parser("evidence", help="run a lane, and write what it found to fixtures/evidence/, to commit")
     evidence.add_argument("--device", required=True, help="the lane")
-    commands.add_parser("benchmark", help="print what the patches cost input that upstream takes, as a ratio")
     releases = commands.add_parser("releases", help="try every published release, with and without the series")
     releases.add_argument("--stack", help="try those of the stack that this environment is (default: merge what was tried)")
     drift = commands.add_parser(
@@ -140,11 +139,6 @@ def main() -> int:
 
                 kit_folder = write_kit(author=options.author, upstream=options.checkout).relative_to(ROOT)
                 print(f"wrote {kit_folder}/: git am takes its patches, and body.md is what to say")
-                return 0
-            case "benchmark":
-                from harness.benchmark import run
-
-                run()
                 return 0
             case "evidence":
                 from harness import lane

@@ -5,6 +5,7 @@ The page needs no network, no script and no folder beside it; the same verdicts 
 
 import base64
 import email.policy
+import html
 import json
 import re
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from harness import OUT, PATCHES, ROOT, HarnessError, views, world
+from harness import OUT, PATCHES, ROOT, HarnessError, plot, views, world
 from harness.report import SAYS, SHAPES, SIGNS
 from harness.verdict import by_kind
 
@@ -28,6 +29,9 @@ TABLES = {
     "releases": "Releases",
     "repeat": "Repetition",
     "compare": "Comparison",
+    "benchmark": "Cost of the patches",
+    "benchmark-full": "A model of full size",
+    "benchmark-scaling": "Scaling",
 }
 ABOUT = {
     "cpu": "The CPU.",
@@ -113,8 +117,9 @@ def read_table(file: Path, title: str, patches: Path = PATCHES) -> dict[str, Any
     Raises:
         HarnessError: it is no such table
     """
-    rerun = f"run `python3 -m nox -s {file.stem}`"
-    none = {"title": title, "columns": [], "rows": [], "others": [], "problems": []}
+    # What follows a hyphen is an option of the session.
+    rerun = f"run `python3 -m nox -s {file.stem.replace('-', ' -- --', 1)}`"
+    none: dict[str, Any] = {"title": title, "columns": [], "rows": [], "others": [], "problems": [], "plot": None}
     if not file.is_file():
         return {**none, "note": f"Not run: {rerun}."}
     try:
@@ -127,7 +132,15 @@ def read_table(file: Path, title: str, patches: Path = PATCHES) -> dict[str, Any
     problems = list(table.get("problems", []))
     if not (problems or table.get("holds")):
         problems.append("it does not say that it holds")
-    return {**first, "others": others, "problems": problems}
+    return {**first, "others": others, "problems": problems, "plot": _plot(file)}
+
+
+def _plot(file: Path) -> dict[str, str] | None:
+    """Return what was drawn from a table, as an address that needs no file, and its words."""
+    if (found := plot.drawn(file)) is None:
+        return None
+    svg, words = found
+    return {"source": f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}", "words": html.unescape(words)}
 
 
 def read_pictures(folder: Path) -> list[dict[str, str]]:

@@ -1,0 +1,55 @@
+"""`python -m harness.cost`: what the patches cost (default), `--full`: a model of full size, `--scaling`: how things grow."""
+
+import argparse
+import sys
+
+from harness import HarnessError, trees
+
+
+def main() -> int:
+    """Exit with 0 only if what a part claims holds."""
+    parser = argparse.ArgumentParser(prog="python -m harness.cost", description=__doc__)
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument("--full", action="store_true", help="load and time a model of full size with random weights")
+    part.add_argument("--scaling", action="store_true", help="time the suite by cases and workers, and measure long chats")
+    parser.add_argument("--rounds", type=int, help="of the comparison: how often its processes are started (default: 10)")
+    parser.add_argument("--device", help="of the model of full size (default: cpu)")
+    parser.add_argument("--keep", action="store_true", help="keep the record of the model of full size, to commit it")
+    parser.add_argument("--cases", type=int, nargs="+", help="of scaling (default: 200 500 1000 2000 5000)")
+    parser.add_argument("--workers", type=int, nargs="+", help="of scaling (default: 1 2 4)")
+    options = parser.parse_args()
+    problems: list[str] = []
+    for name, belongs in {"device": "full", "keep": "full", "cases": "scaling", "workers": "scaling"}.items():
+        if getattr(options, name) and not getattr(options, belongs):
+            parser.error(f"--{name} goes with --{belongs}")
+    if options.rounds is not None and (options.full or options.scaling):
+        parser.error("--rounds goes with neither --full nor --scaling")
+    try:
+        if options.full:
+            from harness.cost import full
+
+            problems = full.run(options.device or "cpu", options.keep)
+        elif options.scaling:
+            from harness.cost import scaling
+
+            problems = scaling.run(options.cases or scaling.CASES, options.workers or scaling.WORKERS)
+        else:
+            from harness.cost import patches
+
+            rounds = patches.ROUNDS if options.rounds is None else options.rounds
+            patches.require_rounds(rounds)
+            sys.path.insert(0, str(trees.resolve("patched").path))
+            from harness.cost import forms
+
+            patches.run(rounds, forms.measure())
+    except HarnessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 2
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
