@@ -413,7 +413,7 @@ def test_readme_shows_the_comparison_that_is_kept():
         each = [Table(**{name: table[name] for name in fields}) for table in (record, *record["others"])]
         return {line for table in each for line in table.markdown() if line.startswith("|")}
 
-    assert {line for line in shown.splitlines() if line.startswith("|")} in [rows(record) for record in records]
+    assert {line for line in shown.splitlines() if line.startswith("|")} in ([rows(record) for record in records] or [set()])
 
 
 def test_the_figure_takes_the_ink_of_its_page():
