@@ -1,5 +1,6 @@
 """The stand-in accelerator: a second torch device, for hosts that have none. See README.md beside this file."""
 
+import atexit
 import contextlib
 import hashlib
 import os
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +41,8 @@ def load(folder: Path, *, strict: bool = False) -> torch.device:
         torch._register_device_module("sim", _module())
         backend_registration.generate_methods_for_privateuse1_backend()
         _print_through_the_cpu()
+        # autograd's thread lets go of a graph after backward() has returned; torch aborts a process that ends meanwhile.
+        atexit.register(time.sleep, 0.1)
     torch.ops.sim.set_strict(strict)
     return torch.device("sim", 0)
 

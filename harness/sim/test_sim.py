@@ -2,6 +2,7 @@
 
 import copy
 import io
+import os
 import pickle
 import shutil
 import subprocess
@@ -514,11 +515,16 @@ def test_a_device_that_is_chosen_automatically_is_this_one_where_there_is_no_gpu
     assert (loaded.device if name == "LFM2AudioProcessor" else next(loaded.parameters()).device) == accelerator
 
 
-def load_elsewhere(folder, env):
-    """Load the device in a new process; return its exit code and the last line that it said."""
-    program = f"import pathlib; from harness import sim; sim.load(pathlib.Path({str(folder)!r}))"
+def load_elsewhere(folder, env, then=""):
+    """Load the device in a new process and do something; return its exit code and the last line that it said."""
+    program = f"import pathlib, torch; from harness import sim; sim.load(pathlib.Path({str(folder)!r})); {then}"
     done = subprocess.run([sys.executable, "-c", program], env=env, cwd=ROOT, capture_output=True, text=True)
     return done.returncode, (done.stderr.strip().splitlines() or [""])[-1]
+
+
+def test_a_process_may_end_with_the_backward_pass():
+    then = "torch.ones(3, device='sim', requires_grad=True).sum().backward()"
+    assert load_elsewhere(CACHE / "sim", dict(os.environ), then) == (0, "")
 
 
 def test_a_host_without_a_compiler_is_told_so_in_a_sentence(tmp_path):
