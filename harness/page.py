@@ -3,6 +3,7 @@
 The page needs no network, no script and no folder beside it; the same verdicts give the same bytes.
 """
 
+import base64
 import email.policy
 import json
 import re
@@ -104,13 +105,13 @@ def read_patch(file: Path) -> dict[str, Any]:
 
 
 def read_table(file: Path, title: str, patches: Path = PATCHES) -> dict[str, Any]:
-    """Read the table that another session left, with the others that it left beside it and what does not hold.
+    """Read the table that another session left, with its figure, the others that it left beside it and what does not hold.
 
     Raises:
         HarnessError: it is no such table
     """
     rerun = f"run `python3 -m nox -s {file.stem}`"
-    none = {"title": title, "columns": [], "rows": [], "others": [], "problems": []}
+    none = {"title": title, "columns": [], "rows": [], "others": [], "problems": [], "figure": ""}
     if not file.is_file():
         return {**none, "note": f"Not run: {rerun}."}
     try:
@@ -123,7 +124,12 @@ def read_table(file: Path, title: str, patches: Path = PATCHES) -> dict[str, Any
     problems = list(table.get("problems", []))
     if not (problems or table.get("holds")):
         problems.append("it does not say that it holds")
-    return {**first, "others": others, "problems": problems}
+    return {**first, "others": others, "problems": problems, "figure": _figure(file.with_suffix(".svg"))}
+
+
+def _figure(file: Path) -> str:
+    """Return a figure as an address that holds all of it, empty if there is none: as an image it keeps its ids to itself."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(file.read_bytes()).decode()}" if file.is_file() else ""
 
 
 def _whole(table: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ diff --git a/a.py b/a.py
 class Page(HTMLParser):
     """What a page consists of; a tag that is closed out of turn is an error."""
 
-    VOID = ("meta", "link", "col")
+    VOID = ("meta", "link", "col", "img")
 
     def __init__(self, text):
         super().__init__()
@@ -282,6 +282,19 @@ def test_all_tables_of_a_session_are_drawn_long_ones_folded_and_what_does_not_ho
         '<h3 class="other">The staircase</h3>\n<p>Step by step.</p>\n<details><summary>All 40 rows</summary>'
     )[2]
     assert 'role="rowheader">39</th>' in folded.partition("</details>")[0]
+
+
+def test_the_figure_of_a_session_is_on_the_page_itself(out, patches):
+    leave(out, patches)
+    table = {"title": "Ears", "columns": ["who"], "rows": [["a"]], "note": "", "holds": True}
+    (out / "compare.json").write_text(json.dumps({**table, "digest": world.digest(patches=patches)}))
+    (out / "compare.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" id="main"/>')
+    page = Page(write(out, patches).read_text())
+    ((figure,),) = [[attrs for tag, attrs in page.tags if tag == "img"]]
+    assert figure["src"].startswith("data:image/svg+xml;base64,PHN2Zy") and figure["alt"].startswith("Ears")
+    assert page.all("id").count("main") == 1
+    (out / "compare.json").write_text(json.dumps({**table, "digest": "0"}))
+    assert "<img" not in write(out, patches).read_text()
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"title": "t"}', '{"title": "", "columns": ["a"], "rows": [[]], "note": ""}'])
