@@ -1,6 +1,7 @@
 """`python -m harness.compare`, in the environment of the lock `compare`: openai-whisper, faster-whisper and LFM2-Audio on one host."""
 
 import argparse
+import os
 import platform
 import sys
 import time
@@ -41,10 +42,10 @@ def compare(names: Sequence[str], threads: int, lfm: str | None) -> list[str]:
     Raises:
         HarnessError: weights or recordings cannot be had
     """
-    begin = time.monotonic()
+    begin, load = time.monotonic(), os.getloadavg()[0]
     spoken = sound.human()
     runs = list(running.run(running.weights(obtain(lfm) if lfm else None), names, threads))
-    normalise, host = normaliser(), _host(names, threads)
+    normalise, host = normaliser(), _host(names, threads, load)
     drawn = tables.draw(runs, sound.knows, normalise, (_note(spoken, normalise, host), LONG))
     problems = list(tables.problems(runs, normalise))
     publish(
@@ -64,14 +65,15 @@ def compare(names: Sequence[str], threads: int, lfm: str | None) -> list[str]:
     return problems
 
 
-def _host(names: Sequence[str], threads: int) -> dict[str, str]:
-    """Describe this host, in the words that evidence has."""
+def _host(names: Sequence[str], threads: int, load: float) -> dict[str, str]:
+    """Describe this host, in the words that evidence has, and what it had to do besides."""
     return {
         "system": platform.system(),
         "machine": platform.machine(),
         "python": platform.python_version(),
         "device": ", ".join(dict.fromkeys(devices.describe(name) for name in names)),
         "threads": str(threads),
+        "load": f"{load:.1f}",
     }
 
 
@@ -84,7 +86,7 @@ def _note(spoken: Sequence[sound.Spoken], normalise: tables.Normalise, host: dic
         f"{len(spoken)} recordings of men, {audio:.0f} s and {words} words, {after} after Whisper's English normaliser. RTF is seconds "
         f"by seconds of audio, after loading, which has the imports, and a warm-up; Whisper fills every clip up to 30 s. The tiny "
         f"checkpoint was trained on {len(trained)} of the recordings. {host['device']}, {host['system']} {host['machine']}, "
-        f"{host['threads']} threads, {datetime.now(UTC).date().isoformat()}."
+        f"threads: {host['threads']}, load of the host before: {host['load']}, {datetime.now(UTC).date().isoformat()}."
     )
 
 
