@@ -123,7 +123,9 @@ def run_tests(*options: str) -> bool:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--device", default="cpu")
     with warm.python(parser.parse_known_args(options)[0].device, os.environ) as python:
-        command = [*python, "-m", "pytest", *warm.IMPORTED_BEFORE, *_spread(_workers("cpu"), python)]
+        # A debugger talks to the one process that there is.
+        workers = 0 if {"--pdb", "--trace"}.intersection(options) else _workers("cpu")
+        command = [*python, "-m", "pytest", *warm.IMPORTED_BEFORE, *_spread(workers, python)]
         # The second apart from the others: once torch knows the stand-in accelerator, it is what "auto" finds.
         runs = [["--tree", "patched", *options], *([] if options else [["harness/sim"]])]
         return not any([subprocess.run([*command, *arguments], cwd=ROOT).returncode for arguments in runs])

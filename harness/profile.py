@@ -12,6 +12,7 @@ from rich.table import Column, Table
 
 from harness import OUT, devices, warm
 from harness.lane import DEFAULT, environment, run_suite
+from harness.progress import complain
 from harness.sampling import KINDS
 
 TREES = ("upstream", "patched")
@@ -41,6 +42,7 @@ def run(lanes: tuple[str, ...] = (), *options: str) -> None:
                     suite, seconds = run_suite(tree, lane, OUT / "profile" / lane, *sampling, *options, python=python)
                     name = f"{lane} {tree}"
                     spent[name], clock[name] = _read(Path(folder)), seconds
+                    complain(suite, OUT / "profile" / lane / f"{tree}.txt")
                 slow += [(result.seconds, name, test.removeprefix("tests/")) for test, result in suite.results.items()]
     console = Console(highlight=False)
     console.print(_table(spent, clock), NOTE, "")

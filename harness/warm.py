@@ -67,7 +67,10 @@ def main(address: str) -> None:
     """Serve until stdin ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the processes get it themselves
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(address)
+    folder = Path(address).parent
+    os.chdir(folder)  # an address has 107 bytes at the most, which the path of a user's TMPDIR may pass
+    listener.bind(Path(address).name)
+    os.chdir(ROOT)
     listener.listen()
     print("listening", flush=True)
     for library in LIBRARIES:
@@ -86,14 +89,19 @@ def main(address: str) -> None:
         connection.close()
     for keeper in keepers:
         os.waitpid(keeper, 0)  # what they used of the processors is then known to who waits for this process
+    with suppress(OSError):  # who started this one may be killed, as nox does soon after Ctrl-C, and leaves the folder
+        Path(address).unlink()
+        folder.rmdir()
 
 
 def _keep(connection: socket.socket) -> NoReturn:
     """Fork the process that is asked for, tell the client how it ended, and end it when the client is gone or the server is."""
     head, numbers, _, _ = socket.recv_fds(connection, 8, 3)
-    asked = b""
-    while len(asked) < int.from_bytes(head, "big"):
-        asked += connection.recv(1 << 20)
+    length, asked = int.from_bytes(head, "big"), b""
+    while len(asked) < length and (more := connection.recv(1 << 20)):
+        asked += more
+    if not head or len(asked) < length:  # the client was killed before it had asked
+        os._exit(0)
     running, ended = os.pipe()  # the process holds `ended` for as long as it lives
     if not (process := os.fork()):
         connection.close()

@@ -16,7 +16,9 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     asked = json.dumps({"arguments": sys.argv[2:], "folder": os.getcwd(), "environment": dict(os.environ)}).encode()
     with socket.socket(socket.AF_UNIX) as server:
-        server.connect(sys.argv[1])
+        folder, name = os.path.split(sys.argv[1])
+        os.chdir(folder)  # the whole path may be too long for an address
+        server.connect(name)
         socket.send_fds(server, [len(asked).to_bytes(8, "big")], [0, 1, 2])
         server.sendall(asked)
         # Its pipes are now that process's alone, so that their other ends see it go.

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import warm, world
+from harness import ROOT, warm, world
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
 
@@ -112,6 +113,39 @@ def test_all_end_with_the_server():
     assert gone(pid) and asked.wait() == 128 + signal.SIGTERM
     asked.stdout.close()
     assert not folder.exists()
+
+
+def test_the_path_of_its_folder_may_be_a_long_one(tmp_path, monkeypatch):
+    folder = tmp_path / ("long " * 20)
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    with warm.python("cpu", world.environment()) as python:
+        assert run(python, "-c", "import os; print(os.getcwd())", cwd=tmp_path).stdout == f"{tmp_path}\n"
+
+
+def test_nothing_is_left_where_who_started_it_was_killed(tmp_path):
+    program = "import time; from harness import warm, world\n"
+    program += "with warm.python('cpu', world.environment()) as python: print(python[-1], flush=True); time.sleep(60)"
+    variables = world.environment(TMPDIR=str(tmp_path))
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, env=variables, stdout=subprocess.PIPE, text=True
+    ) as asked:
+        folder = Path(asked.stdout.readline().strip()).parent
+        assert folder.is_relative_to(tmp_path)
+        asked.kill()
+    end = time.monotonic() + 300
+    while folder.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not folder.exists()
+
+
+def test_a_client_that_is_killed_before_it_asks_leaves_no_process(python, capfd):
+    for said in (b"", (100).to_bytes(8, "big") + b"{"):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(python[-1])
+            socket.send_fds(client, [said], [0, 1, 2]) if said else None
+    assert run(python, "-c", "print('still here')").stdout == "still here\n"
+    assert capfd.readouterr().err == ""
 
 
 def test_a_device_with_a_driver_gets_a_python_of_its_own():
