@@ -1,5 +1,7 @@
 """The model answers: it speaks a text, and in a chat it says what it heard, by the codes that the checkpoint has for its words."""
 
+from itertools import groupby
+
 import pytest
 import torch
 
@@ -24,6 +26,14 @@ def by_kind(tokens):
     text = [int(t) for t in tokens if t.numel() == 1]
     frames = [t.cpu() for t in tokens if t.numel() > 1]
     return text, torch.stack(frames, 1) if frames else torch.empty((8, 0), dtype=torch.long)
+
+
+def runs(text, frames):
+    """How many tokens of text and frames come by turns: six and twelve, and the rest of the frames after the text."""
+    found = [text, frames]
+    while found[-2] > 6:
+        found[-2:] = [6, 12, found[-2] - 6, found[-1] - 12]
+    return found
 
 
 def begin(liquid_audio, processor, dtype, instruction):
@@ -101,6 +111,7 @@ def test_a_chat_says_what_it_heard_and_then_both(liquid_audio, processor, models
         assert text[-1] == TEXT_END
         assert processor.text.decode(text[:-1]) == words
         assert frames.equal(spoken_codes(words, end=True))
+        assert [len(list(run)) for _, run in groupby(t.numel() for t in tokens)] == runs(len(text), frames.shape[1])
     record_property("digest", digest(*bits))
 
 
