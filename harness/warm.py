@@ -29,6 +29,9 @@ LIBRARIES: tuple[str, ...] = ("torch", "torchaudio", "transformers.models.lfm2.m
 LIBRARIES += ("scipy.io.wavfile", "sentencepiece", "soundfile", "pytest", "hypothesis.strategies", "xdist.plugin")
 # Of pytest's plugins, which are for tests, and not of the tests: their asserts need no rewriting.
 IMPORTED_BEFORE = ("-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning")
+# What torch 2.9 and transformers ask of CUDA when they are imported is answered without starting it: where it was started no
+# forked process may use it, nor say in its own words that there is none.
+ASKED_APART = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 CLIENT = Path(__file__).with_name("warm_client.py")
 # Where nothing else is tried: a Mac's frameworks do not take a fork, and what a GPU's driver makes of one is not known.
 LANES = ("cpu", "sim", "xla")
@@ -52,6 +55,7 @@ def python(lane: str, environment: Mapping[str, str]) -> Iterator[Sequence[str]]
     with TemporaryDirectory(prefix="warm-") as folder:
         address = str(Path(folder) / "socket")
         command = [sys.executable, "-m", "harness.warm", address]
+        environment = {**environment, **ASKED_APART}
         # Its stdin ends with this process, however that ends.
         with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
             # It listens before it imports, which takes seconds: who asks early waits.

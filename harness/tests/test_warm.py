@@ -68,6 +68,12 @@ def test_no_process_sees_what_another_did(python):
     assert run(python, "-c", "import torch; print(hasattr(torch, 'seen'))").stdout == "False\n"
 
 
+def test_cuda_is_asked_as_ever(python):
+    program = "import torch; torch.zeros(1, device='cuda')"
+    mine, own = run(python, "-c", program), run([sys.executable], "-c", program)
+    assert (mine.returncode, mine.stderr.splitlines()[-1:]) == (own.returncode, own.stderr.splitlines()[-1:])
+
+
 def alive(pid):
     try:
         os.kill(pid, 0)
