@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from harness import ROOT, HarnessError, trees, world
@@ -56,12 +57,13 @@ def suite(cases: int, workers: int) -> dict[str, Any]:
     return {"cases": cases, "workers": workers, "seconds": seconds, "failed": cases - passed}
 
 
+@cache
 def _collected() -> int:
     """Count the tests of the suite."""
-    found = re.search(r"(\d+)(?:/\d+)? tests? collected|(\d+)(?:/\d+)? tests collected", _pytest("--collect-only", "-q"))
+    found = re.search(r"(\d+)(?:/\d+)? tests? collected", _pytest("--collect-only"))
     if not found:
         raise HarnessError("pytest collected nothing: run `nox -s tests` to see why")
-    return int(found[1] or found[2])
+    return int(found[1])
 
 
 def _pytest(*options: str) -> str:
@@ -99,7 +101,10 @@ def suite_table(runs: Sequence[Mapping[str, Any]]) -> Table:
 
 def memory_of_chats() -> list[dict[str, float]]:
     """Measure in a process of its own, as what an earlier one held would count."""
-    env = world.environment(PYTHONPATH=str(trees.resolve("patched").path), CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1")
+    # What is given back must leave the process, or the next length would find it there and take nothing.
+    allocator = {f"MALLOC_{name}_THRESHOLD_": "65536" for name in ("MMAP", "TRIM")}
+    path = str(trees.resolve("patched").path)
+    env = world.environment(PYTHONPATH=path, CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1", **allocator)
     command = [sys.executable, "-W", "ignore", "-m", "harness.cost.chats", *map(str, LENGTHS)]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
     if done.returncode:

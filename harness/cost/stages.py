@@ -29,6 +29,7 @@ class Bench:
 
         self.dtype = getattr(torch, dtype)
         named = {"device": device} if device else {}
+        self._most = 0
         start = time.perf_counter()
         self.model = LFM2AudioModel.from_pretrained(folder, dtype=self.dtype, **named).eval()
         self.device = str(self.model.codebook_offsets.device)
@@ -53,6 +54,10 @@ class Bench:
 
         return torch.cuda.max_memory_allocated() if self.device.startswith("cuda") else memory.peak()
 
+    def most(self) -> int:
+        """Return the most memory that was taken so far."""
+        return max(self._most, self._peak())
+
     def _time(self, call: Callable[[], Any]) -> float:
         """Return the median of some calls, after one that does not count."""
         from harness.cost.limits import timed
@@ -74,6 +79,7 @@ class Bench:
         """Time each stage of a turn with audio of a length, and count what the long ones compute."""
         import torch
 
+        self._most = self.most()
         forget = memory.forget()
         before = memory.peak()
         chat = self.chat(seconds)
@@ -193,6 +199,7 @@ def main() -> None:
                 "whole": {str(seconds): bench.whole(seconds) for seconds in WHOLE},
                 "operations/s": operations(bench.dtype, bench.device),
                 "bandwidth B/s": bandwidth(bench.device),
+                "peak B": bench.most(),
             }
     print(json.dumps(bench.found))
 
