@@ -13,12 +13,17 @@ def pieces(wave: np.ndarray) -> list[np.ndarray]:
     threads = torch.get_num_threads()
     from silero_vad import get_speech_timestamps, load_silero_vad
 
-    torch.set_num_threads(threads)  # the package sets one when it is imported
-    found = get_speech_timestamps(
-        torch.from_numpy(wave),
-        load_silero_vad(),
-        max_speech_duration_s=LONGEST,
-        min_silence_duration_ms=PAUSE_MS,
-        speech_pad_ms=EDGE_MS,
-    )
+    # The package sets one when it is imported, and rightly: of its many small steps each would wait for the other threads, which
+    # on a busy host is minutes. What comes next has its own back.
+    torch.set_num_threads(1)
+    try:
+        found = get_speech_timestamps(
+            torch.from_numpy(wave),
+            load_silero_vad(),
+            max_speech_duration_s=LONGEST,
+            min_silence_duration_ms=PAUSE_MS,
+            speech_pad_ms=EDGE_MS,
+        )
+    finally:
+        torch.set_num_threads(threads)
     return [wave[piece["start"] : piece["end"]] for piece in found]

@@ -100,8 +100,9 @@ ENGINES = {
     "openai-beam": Engine("openai-whisper base", "beam of 5", _openai(5), "whisper"),
     "faster-greedy": Engine("faster-whisper base", "greedy", _faster(1), "whisper", SHORT, ("cpu", "cuda")),
     "faster-beam": Engine("faster-whisper base", "beam of 5", _faster(5), "whisper", (), ("cpu", "cuda")),
-    "tiny-whole": Engine("tiny checkpoint", WHOLE, _lfm(False), "tiny", ALL),
+    # What may take all memory comes last.
     "tiny-cut": Engine("tiny checkpoint", CUT, _lfm(True), "tiny", ALL),
-    "lfm-whole": Engine("LFM2.5-Audio", WHOLE, _lfm(False), "lfm", ALL),
+    "tiny-whole": Engine("tiny checkpoint", WHOLE, _lfm(False), "tiny", ALL),
     "lfm-cut": Engine("LFM2.5-Audio", CUT, _lfm(True), "lfm", ALL),
+    "lfm-whole": Engine("LFM2.5-Audio", WHOLE, _lfm(False), "lfm", ALL),
 }

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape
 
 from harness.compare.engines import CUT, WHOLE
@@ -10,7 +11,7 @@ from harness.compare.run import Run
 from harness.compare.score import pairs, score
 
 # Stands on white and on black; and a grey that is replaced by the colour of the page's text.
-COLOURS = {"whisper-greedy": "#d55e00", "whisper-beam": "#cc79a7", "tiny": "#0090d0", "lfm": "#009e73"}
+COLOURS = {"openai": "#d55e00", "faster": "#009e73", "tiny": "#0090d0", "lfm": "#cc79a7"}
 INK = "#123456"
 STYLE = "<style>svg{color:#24292f}@media (prefers-color-scheme:dark){svg{color:#e6edf3}}</style>"
 MARKS = {WHOLE: "X", CUT: "o", "greedy": "s", "beam of 5": "D"}
@@ -31,7 +32,7 @@ def draw(runs: Sequence[Run], normalise: Callable[[str], str], file: Path, title
     from matplotlib import pyplot
 
     inked = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-    settings = {**dict.fromkeys(inked, INK), "svg.fonttype": "none", "svg.hashsalt": "compare", "font.size": 9}
+    settings: Any = {**dict.fromkeys(inked, INK), "svg.fonttype": "none", "svg.hashsalt": "compare", "font.size": 9}
     ran = [run for run in runs if run.heard("clip")]
     with mpl.rc_context(settings):
         figure, (left, right) = pyplot.subplots(1, 2, figsize=(9.4, 4.2), layout="constrained")
@@ -75,5 +76,4 @@ def _name(run: Run) -> str:
 
 
 def _colour(run: Run) -> str:
-    family = run.engine.family
-    return COLOURS.get(family) or COLOURS["whisper-beam" if "beam" in run.engine.how else "whisper-greedy"]
+    return COLOURS[run.key.partition("-")[0]]

@@ -63,6 +63,21 @@ def test_speech_without_a_pause_is_cut_before_it_is_too_long():
     assert sum(map(len, found)) > 0.95 * len(wave)
 
 
+def test_speech_is_found_by_one_thread_and_what_comes_next_has_its_own(monkeypatch, file):
+    import silero_vad
+
+    seen, find = [], silero_vad.get_speech_timestamps
+
+    def watched(*args, **options):
+        seen.append(torch.get_num_threads())
+        return find(*args, **options)
+
+    monkeypatch.setattr(silero_vad, "get_speech_timestamps", watched)
+    torch.set_num_threads(2)
+    pieces(file.wave[:80_000])
+    assert (seen, torch.get_num_threads()) == ([1], 2)
+
+
 def test_silence_has_no_pieces():
     assert pieces(np.zeros(32_000, np.float32)) == []
 

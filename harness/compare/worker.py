@@ -14,6 +14,7 @@ from typing import Any
 
 # What a recognizer may not take from the rest of the host, in bytes.
 SPARE = 2 << 30
+MEMORY = Path("/proc/meminfo")
 
 
 def peak() -> int:
@@ -29,8 +30,8 @@ def peak() -> int:
 
 def bound() -> None:
     """Let an allocation fail, in words, that is larger than what the host has left. Linux alone can."""
-    if Path("/proc/meminfo").is_file():
-        left = _kilobytes(Path("/proc/meminfo"), "MemAvailable") * 1024 - SPARE
+    if MEMORY.is_file():
+        left = _kilobytes(MEMORY, "MemAvailable") * 1024 - SPARE
         taken = _kilobytes(Path("/proc/self/status"), "VmSize") * 1024
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (taken + max(0, left), hard))
