@@ -46,7 +46,7 @@ def compare(names: Sequence[str], threads: int, lfm: str | None) -> list[str]:
     spoken = sound.human()
     runs = list(running.run(running.weights(obtain(lfm) if lfm else None), names, threads))
     normalise, host = normaliser(), _host(names, threads, load)
-    drawn = tables.draw(runs, sound.knows, normalise, (_note(spoken, normalise, host), LONG))
+    drawn = tables.draw(runs, sound.knows, normalise, (_note(spoken, normalise, host, runs), LONG))
     problems = list(tables.problems(runs, normalise))
     publish(
         "compare",
@@ -77,14 +77,18 @@ def _host(names: Sequence[str], threads: int, load: float) -> dict[str, str]:
     }
 
 
-def _note(spoken: Sequence[sound.Spoken], normalise: tables.Normalise, host: dict[str, str]) -> str:
+def _note(
+    spoken: Sequence[sound.Spoken], normalise: tables.Normalise, host: dict[str, str], runs: Sequence[running.Run]
+) -> str:
     """Say what was heard, and how it was measured."""
     audio, words = sum(clip.seconds for clip in spoken), sum(len(clip.text.split()) for clip in spoken)
     after = score([(clip.text, clip.text) for clip in spoken], normalise).words
+    bare = max((line["bare"] for run in runs for line in run.heard("loaded")), default=0) / 1e9
     trained = sound.trained() & {clip.id for clip in spoken}
     return (
         f"{len(spoken)} recordings of men, {audio:.0f} s and {words} words, {after} after Whisper's English normaliser. RTF is seconds "
-        f"by seconds of audio, after loading, which has the imports, and a warm-up; Whisper fills every clip up to 30 s. The tiny "
+        f"by seconds of audio, after loading, which has the imports, and a warm-up; Whisper fills every clip up to 30 s. Of the memory "
+        f"up to {bare:.1f} GB are there before a recognizer is loaded: torch, which reads the recordings. The tiny "
         f"checkpoint was trained on {len(trained)} of the recordings. {host['device']}, {host['system']} {host['machine']}, "
         f"threads: {host['threads']}, load of the host before: {host['load']}, {datetime.now(UTC).date().isoformat()}."
     )

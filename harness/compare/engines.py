@@ -9,8 +9,8 @@ import numpy as np
 # What turns float32 samples at 16 kHz into text.
 Recognizer = Callable[[np.ndarray], str]
 
-# Joined files that each is given, in seconds. Whisper takes minutes for the last.
-ALL, SHORT = (10, 30, 163, 944), (10, 30, 163)
+# How long the joined files are, in seconds.
+ALL = (10, 30, 163, 944)
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Engine:
         how: what was chosen where it leaves a choice
         load: loads it from a folder on a device, with a number of threads for packages that do not take torch's
         family: "whisper", "tiny" or "lfm", which says where its weights come from
-        seconds: of the joined files that it is given
+        seconds: of the joined files that it is given, none if its other rows say enough
         devices: on which it runs
     """
 
@@ -96,9 +96,9 @@ def longest(seconds: float) -> int:
 
 WHOLE, CUT = "whole file in one turn", "cut at pauses, 30 s at most"
 ENGINES = {
-    "openai-greedy": Engine("openai-whisper base", "greedy", _openai(None), "whisper", SHORT),
+    "openai-greedy": Engine("openai-whisper base", "greedy", _openai(None), "whisper", ALL),
     "openai-beam": Engine("openai-whisper base", "beam of 5", _openai(5), "whisper"),
-    "faster-greedy": Engine("faster-whisper base", "greedy", _faster(1), "whisper", SHORT, ("cpu", "cuda")),
+    "faster-greedy": Engine("faster-whisper base", "greedy", _faster(1), "whisper", ALL, ("cpu", "cuda")),
     "faster-beam": Engine("faster-whisper base", "beam of 5", _faster(5), "whisper", (), ("cpu", "cuda")),
     # What may take all memory comes last.
     "tiny-cut": Engine("tiny checkpoint", CUT, _lfm(True), "tiny", ALL),

@@ -39,7 +39,7 @@ class Run:
         return ENGINES[self.key]
 
     def heard(self, event: str) -> list[Mapping[str, Any]]:
-        """List what was heard: of event "clip" or "joined"."""
+        """List what was told of an event: "loaded", "clip" or "joined"."""
         return [line for line in self.lines if line["event"] == event]
 
     @property

@@ -70,12 +70,12 @@ def hear(engine: str, folder: Path, device: str, threads: int, tell: Callable[..
     chosen, before = ENGINES[engine], on_device(device)
     spoken = sound.human()
     torch.set_num_threads(threads)
-    start = time.perf_counter()
+    bare, start = peak(), time.perf_counter()
     recognize = chosen.load(folder, device, threads)
     loaded = time.perf_counter()
     torch.set_num_threads(threads)
     recognize(spoken[0].wave)
-    tell(event="loaded", load=loaded - start, warm_up=time.perf_counter() - loaded)
+    tell(event="loaded", bare=bare, load=loaded - start, warm_up=time.perf_counter() - loaded)
 
     most = 0
 
