@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
 
@@ -57,6 +58,7 @@ def compare(names: Sequence[str], threads: int, lfm: str | None) -> list[str]:
         date=datetime.now(UTC).date().isoformat(),
         host=host,
         packages={name: version(name) for name in PACKAGES},
+        lfm=Path(lfm).name if lfm else "",
         runs=[{"engine": run.key, "device": run.device, "not run": run.not_run, "told": run.lines} for run in runs],
         seconds=round(time.monotonic() - begin),
     )

@@ -1,4 +1,7 @@
-"""Where LFM2.5-Audio comes from: a folder, or the hub by name, resumed where an earlier download broke off."""
+"""Where LFM2.5-Audio comes from: a folder, or the hub by name.
+
+The hub's client goes on where the connection broke off, several times a file; another run fetches the files that are missing.
+"""
 
 import sys
 from pathlib import Path
