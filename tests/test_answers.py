@@ -5,7 +5,7 @@ from itertools import groupby
 import pytest
 import torch
 
-from harness.speech import clips, digest, normalise, spoken_codes, transcribe
+from harness.speech import clips, digest, hear, normalise, spoken_codes
 
 pytestmark = pytest.mark.tiny
 
@@ -93,9 +93,7 @@ def test_a_text_that_is_spoken_is_heard_as_itself(liquid_audio, processor, model
     _, frames = by_kind(speak(liquid_audio, processor, models(torch.bfloat16), text))
     wave = processor.decode(frames[None, :, :-1])
     assert wave.device.type == processor.device.type
-    quiet = wave.new_zeros(1, RATE // 4)
-    given = torch.cat([quiet, wave, quiet], 1)
-    heard = transcribe(processor, models(torch.float32), lambda chat: chat.add_audio(given, RATE), torch.float32)
+    heard = hear(processor, models(torch.float32), wave, RATE)
     record_property("transcript", heard.text)
     record_property("digest", digest(wave))
     assert normalise(heard.text) == text

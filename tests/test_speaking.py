@@ -7,7 +7,7 @@ all, such as "two nine three four zero".
 import pytest
 import torch
 
-from harness.speech import digest, normalise, spoken_codes, transcribe
+from harness.speech import digest, hear, normalise, spoken_codes
 
 pytestmark = pytest.mark.tiny
 
@@ -28,9 +28,7 @@ def test_what_is_decoded_is_heard_as_the_words_of_its_codes(processor, models, r
     codes = spoken_codes(text)
     wave = processor.decode(codes[None])
     assert wave.shape == (1, 1920 * codes.shape[1])
-    quiet = wave.new_zeros(1, RATE // 4)
-    given = torch.cat([quiet, wave, quiet], 1)
-    spoken = transcribe(processor, models(torch.float32), lambda chat: chat.add_audio(given, RATE), torch.float32)
+    spoken = hear(processor, models(torch.float32), wave, RATE)
     record_property("transcript", spoken.text)
     record_property("digest", digest(wave))
     assert normalise(spoken.text) == text
