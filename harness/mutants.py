@@ -26,6 +26,7 @@ LISTED = ROOT / "tests" / "mutants.toml"
 LEAST = 300
 WHOLE = 20  # up to so many parametrisations of a test are all asked
 KILLERS = 16  # tests that are asked first
+QUICK = 1.0  # seconds that such a test takes at the most
 NO_END = "pytest, which does not come to its end"
 # Where the tests of a file are: they are asked first.
 FIRST = {
@@ -101,8 +102,8 @@ class Hunt:
         self.patched = trees.resolve("patched").path
         self.said = series.lint(self.patched)
         self.costs = {lane: costs(run) for lane, run in green.items()}
-        # The tests that have killed mutants of a file, which are likely to kill others.
-        self.killers: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        # The tests that have killed mutants of a file on a lane, which are likely to kill others.
+        self.killers: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
 
     def __call__(self, mutant: Mutant) -> Fate:
         """Ask the tests, and upstream's mypy, until one kills it."""
@@ -113,8 +114,8 @@ class Hunt:
                     if errors := [line for line in series.lint(tree) - self.said if ": error: " in line]:
                         return Fate(mutant, "", "mypy", errors[0])
                 elif tests and (found := self.red(str(tree), lane, tests)):
-                    if lane == LANES[0] and "::" in found[0]:
-                        self.killers[mutant.file][f"tests/{found[0]}"] += 1
+                    if self.costs[lane].get(f"tests/{found[0]}", QUICK) < QUICK:
+                        self.killers[lane, mutant.file][f"tests/{found[0]}"] += 1
                     return Fate(mutant, lane, *found)
         return Fate(mutant)
 
@@ -147,7 +148,8 @@ class Hunt:
     def stages(self, file: str) -> Iterator[tuple[str, list[str] | None]]:
         """Give tests in the order of what they tell for what they cost; None, once, for mypy."""
         first, second = self.suites
-        yield first.lane, [test for test, _ in self.killers[file].most_common(KILLERS)]
+        for suite in self.suites:
+            yield suite.lane, [test for test, _ in self.killers[suite.lane, file].most_common(KILLERS)]
         yield first.lane, self.quick(first, file)
         yield first.lane, None
         yield second.lane, self.quick(second, file)

@@ -75,6 +75,24 @@ def test_a_device_computes_a_batch_under_its_own_autocast(cpu_mapper, models, de
     assert found.isfinite()
 
 
+@pytest.mark.host
+@pytest.mark.filterwarnings("ignore:CUDA is not available:UserWarning")
+@pytest.mark.parametrize(("dtype", "given_up"), [("float16", True), ("bfloat16", False)])
+def test_float16_of_cudas_autocast_is_given_up_for_attention(liquid_audio, dtype, given_up):
+    from liquid_audio.model.conformer.utils import avoid_float16_autocast_context
+
+    # As torch.autocast("cuda") leaves it, on a host without CUDA too.
+    before = torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
+    torch.set_autocast_enabled("cuda", True)
+    torch.set_autocast_dtype("cuda", getattr(torch, dtype))
+    try:
+        context = avoid_float16_autocast_context()
+    finally:
+        torch.set_autocast_enabled("cuda", before[0])
+        torch.set_autocast_dtype("cuda", before[1])
+    assert isinstance(context, torch.autocast) == given_up
+
+
 def test_a_batch_without_audio_gives_every_parameter_of_the_encoder_a_gradient(models, device):
     from liquid_audio.data.types import LFM2AudioModelInput
 
@@ -125,6 +143,8 @@ def test_some_steps_lower_the_loss_and_leave_a_checkpoint_that_transcribes(
         output_dir=str(out),
     )
     assert {tensor.device.type for tensor in trainer.model.state_dict().values()} == {device.type}
+    pinned = [loader.pin_memory for loader in (trainer.train_loader, trainer.val_loader)]
+    assert device.type != "cuda" or all(pinned)
     batch = lfm2_collator([data[index] for index in range(len(data))]).to(device)
     before = loss(trainer.model, batch)
     trainer.train()
@@ -137,8 +157,9 @@ def test_some_steps_lower_the_loss_and_leave_a_checkpoint_that_transcribes(
     (tuned / "model.safetensors").unlink()
     (out / "final" / "model.safetensors").rename(tuned / "model.safetensors")
     model = liquid_audio.LFM2AudioModel.from_pretrained(tuned, device=device).eval()
+    loaded = model.state_dict()
     for name, tensor in trainer.model.state_dict().items():
-        assert tensor.equal(model.state_dict()[name]), name
+        assert tensor.equal(loaded[name]), name
     spoken = transcribe(processor, model, lambda chat: chat.add_audio(SPOKEN[0].mono(), SPOKEN[0].sampling_rate))
     assert normalise(spoken.text) == SPOKEN[0].text
 
