@@ -21,9 +21,11 @@ import pytest
 import torch
 from hypothesis import settings
 
-from harness import ROOT, HarnessError, devices, series, trees
-from harness.checkpoint import complete
-from harness.speech import digest, mel
+from harness import ROOT, HarnessError
+from harness.lane import devices
+from harness.package import series, trees
+from harness.package.checkpoint import complete
+from harness.suite.speech import digest, mel
 
 TREE = pytest.StashKey[trees.Tree]()
 DEVICE = pytest.StashKey[torch.device]()

@@ -65,7 +65,7 @@ def main() -> int:
     source.add_argument("--version", help="a published version")
     commands.add_parser("necessity", help="show that every piece of the series is needed, and what each patch changes")
     mutants = commands.add_parser("mutants", help="get each changed line wrong, and see which test notices")
-    mutants.add_argument("proposed", type=Path, help="what `python -m harness.mutate` printed")
+    mutants.add_argument("proposed", type=Path, help="what `python -m harness.worth.mutate` printed")
     commands.add_parser("rivals", help="run the suite on the other fixes in circulation, and check why it rejects each")
     repeat = commands.add_parser("repeat", help="give a verdict again and again, and check that it stays the same")
     repeat.add_argument("--times", type=int, default=10, help="how often (default: 10)")
@@ -89,8 +89,8 @@ def main() -> int:
     try:
         match options.command:
             case "verdict":
-                from harness.lane import run_every_lane, run_lane
-                from harness.page import write as write_page
+                from harness.show.page import write as write_page
+                from harness.verdict.lane import run_every_lane, run_lane
 
                 extra = ["--checkpoint", str(options.checkpoint.expanduser().absolute())] if options.checkpoint else []
                 if options.device or extra:
@@ -101,82 +101,82 @@ def main() -> int:
                 print(f"wrote {write_page().relative_to(ROOT)}")
                 return 0 if holds else 1
             case "test":
-                from harness.lane import run_tests
+                from harness.lane.run import run_tests
 
                 return 0 if run_tests(*options.options) else 1
             case "profile":
-                from harness.profile import run as profile_run
+                from harness.lane.profile import run as profile_run
 
                 profile_run((options.device,) if options.device else (), *options.options)
                 return 0
             case "tree":
-                from harness.trees import resolve
+                from harness.package.trees import resolve
 
                 print(resolve(options.name).path)
                 return 0
             case "series":
-                from harness.series import check
+                from harness.package.series import check
 
                 check(options.checkout)
                 return 0
             case "census":
-                from harness.census import take
+                from harness.show.census import take
 
                 print(f"wrote {take().relative_to(ROOT)}: look at its diff, and run `nox` again")
                 return 0
             case "readme":
-                from harness.readme import update
+                from harness.show.readme import update
 
                 update()
                 return 0
             case "page":
-                from harness.page import write as write_page
+                from harness.show.page import write as write_page
 
                 print(f"wrote {write_page().relative_to(ROOT)}")
                 return 0
             case "pr":
-                from harness.pr.kit import write as write_kit
+                from harness.ship.pr.kit import write as write_kit
 
                 kit_folder = write_kit(author=options.author, upstream=options.checkout).relative_to(ROOT)
                 print(f"wrote {kit_folder}/: git am takes its patches, and body.md is what to say")
                 return 0
             case "evidence":
-                from harness import lane
-                from harness.evidence import write
+                from harness.verdict import lane
+                from harness.verdict.evidence import write
 
                 found = lane.run_lane(options.device).verdict
                 print(f"wrote {write(OUT / found.lane / 'verdict.json').relative_to(ROOT)}: commit it")
                 return 0 if found.holds else 1
             case "releases":
                 if options.stack:
-                    from harness.releases import run as run_releases
+                    from harness.releases.run import run as run_releases
 
                     return 0 if run_releases(options.stack) else 1
-                from harness.releases_table import merge
+                from harness.releases.table import merge
 
                 return 0 if merge() else 1
             case "drift":
-                from harness.drift import run as run_drift
+                from harness.releases.drift import run as run_drift
 
                 return run_drift(options.checkout, options.version)
             case "necessity":
-                from harness.necessity import run as need
+                from harness.worth.necessity import run as need
 
                 return 0 if need() else 1
             case "mutants":
-                from harness.mutants import run as hunt
+                from harness.worth.mutants import run as hunt
 
                 return 0 if hunt(options.proposed) else 1
             case "rivals":
-                from harness.rivals import run as try_rivals
+                from harness.worth.rivals import run as try_rivals
 
                 return 0 if try_rivals() else 1
             case "repeat":
-                from harness.repeat import run as again
+                from harness.worth.repeat import run as again
 
                 return 0 if again(options.device, options.times, options.seed) else 1
             case "gate":
-                from harness.gate import check as check_lanes
+                from harness.verdict.gate import check as check_lanes
 
                 jobs = {name: job["result"] for name, job in options.jobs.items()}
                 problems = check_lanes(options.folder, options.require, options.optional, jobs)
@@ -184,8 +184,8 @@ def main() -> int:
                 print("**The gate is shut.**" if problems else "**Every lane reported a verdict that holds.**")
                 return 1 if problems else 0
             case "wheel":
-                from harness.wheel import build
-                from harness.wheel import check as check_wheel
+                from harness.ship.wheel import build
+                from harness.ship.wheel import check as check_wheel
 
                 file = build()
                 print(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(ROOT)}", flush=True)
@@ -193,7 +193,7 @@ def main() -> int:
                     check_wheel(file, options.check)
                 return 0
             case "apply":
-                from harness.apply import apply as apply_to
+                from harness.ship.apply import apply as apply_to
 
                 print(apply_to(options.environment, undo=options.undo))
                 return 0

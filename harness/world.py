@@ -1,6 +1,6 @@
 """The closed world of a run: what of a user's shell reaches it, and the digest of all that its verdict hangs on.
 
-Standard library alone, for `harness.gate` and `harness.drift`.
+Standard library alone, for `harness.verdict.gate` and `harness.releases.drift`.
 """
 
 import hashlib
@@ -28,7 +28,8 @@ SETTINGS = ("-c", str(ROOT / "tox.ini"), "--rootdir", str(ROOT))
 
 # What a verdict hangs on, in this repository; the lock of its stack and the patches come on top.
 SUITE = ("conftest.py", "tox.ini", "tests", "harness", "fixtures/clips", "fixtures/checkpoint")
-APART = ("harness/tests", "harness/stacks", "harness/pr")
+# But not what a verdict does not hang on: the tests of the harness, what it says of itself, the other locks, and the pull request.
+APART = re.compile(r"harness/(.+/)?tests/|harness/(stacks|ship/pr)/|harness/.*\.md$")
 STALE = "stale: made from other files than these"
 
 
@@ -95,7 +96,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 def _counts(file: Path, root: Path) -> bool:
     name = file.relative_to(root).as_posix()
-    return file.is_file() and "__pycache__" not in file.parts and not any(name.startswith(f"{apart}/") for apart in APART)
+    return file.is_file() and "__pycache__" not in file.parts and not APART.match(name)
 
 
 def _sha256(file: Path) -> str:

@@ -13,8 +13,8 @@ import shutil
 import pytest
 import torch
 
-from harness.finetuning import PROMPTS, chat, preprocess
-from harness.speech import CLIPS, clips, digest, normalise, transcribe
+from harness.suite.finetuning import PROMPTS, chat, preprocess
+from harness.suite.speech import CLIPS, clips, digest, normalise, transcribe
 
 SPOKEN = clips()[:3]
 STEPS = 4

@@ -8,8 +8,8 @@ from multiprocessing import get_context
 import pytest
 import torch
 
-from harness import devices
-from harness.speech import clips, digest, mel_digest, normalise, transcribe
+from harness.lane import devices
+from harness.suite.speech import clips, digest, mel_digest, normalise, transcribe
 
 CLIP = clips()[0]
 TOKENS, FRAME, FLAGS = torch.tensor([[1, 2]]), torch.arange(8)[:, None], torch.tensor([1, 1, 3])

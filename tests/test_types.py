@@ -21,7 +21,7 @@ import torch
 from filelock import FileLock
 
 from harness import CACHE, HarnessError
-from harness.speech import CLIPS, clips
+from harness.suite.speech import CLIPS, clips
 
 USERS = Path(__file__).parent / "users"
 ACCEPTED, REFUSED = USERS / "accepted.py", USERS / "refused.py"

@@ -12,13 +12,15 @@ from pathlib import Path
 
 import torch
 
-from harness import OUT, ROOT, HarnessError, devices, world
-from harness.compare import figure, sound, tables
+from harness import OUT, ROOT, HarnessError, world
+from harness.compare import figure, tables
 from harness.compare import run as running
-from harness.compare.engines import longest
+from harness.compare.hearing import sound
+from harness.compare.hearing.engines import longest
+from harness.compare.hearing.lfm import obtain
 from harness.compare.keep import keep
-from harness.compare.lfm import obtain
 from harness.compare.score import normaliser, score
+from harness.lane import devices
 from harness.table import Table, publish
 
 PACKAGES = ("torch", "transformers", "openai-whisper", "faster-whisper", "ctranslate2", "silero-vad", "jiwer")

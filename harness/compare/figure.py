@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-from harness.compare.engines import CUT, WHOLE
+from harness.compare.hearing.engines import CUT, WHOLE
 from harness.compare.run import Run
 from harness.compare.score import pairs, score
 

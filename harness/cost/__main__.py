@@ -3,7 +3,8 @@
 import argparse
 import sys
 
-from harness import HarnessError, trees
+from harness import HarnessError
+from harness.package import trees
 
 
 def main() -> int:
@@ -26,20 +27,20 @@ def main() -> int:
         parser.error("--rounds goes with neither --full nor --scaling")
     try:
         if options.full:
-            from harness.cost import full
+            from harness.cost.full import run as full
 
             problems = full.run(options.device or "cpu", options.keep)
         elif options.scaling:
-            from harness.cost import scaling
+            from harness.cost.scaling import run as scaling
 
             problems = scaling.run(options.cases or scaling.CASES, options.workers or scaling.WORKERS)
         else:
-            from harness.cost import patches
+            from harness.cost.patches import run as patches
 
             rounds = patches.ROUNDS if options.rounds is None else options.rounds
             patches.require_rounds(rounds)
             sys.path.insert(0, str(trees.resolve("patched").path))
-            from harness.cost import forms
+            from harness.cost.patches import forms
 
             patches.run(rounds, forms.measure())
     except HarnessError as error:

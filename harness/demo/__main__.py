@@ -14,10 +14,11 @@ from pathlib import Path
 
 import soundfile
 
-from harness import OUT, ROOT, HarnessError, trees
+from harness import OUT, ROOT, HarnessError
 from harness.demo import host
 from harness.demo.talk import describe, judge
-from harness.speech import Clip, clips
+from harness.package import trees
+from harness.suite.speech import Clip, clips
 from harness.table import Table, publish
 
 CLIP = "human-world-24k-mono"
@@ -65,6 +66,7 @@ def visit(tree: trees.Tree, clip: Clip, home: Path) -> Outcome:
         HarnessError: this host has no Chromium, or cannot connect to itself
     """
     from harness.demo import page as pages
+    from harness.demo.chat import talk
 
     pictures = PICTURES / Path(tree.name).name
     for stale in PICTURES.glob(f"{pictures.name}-*.png"):
@@ -78,7 +80,7 @@ def visit(tree: trees.Tree, clip: Clip, home: Path) -> Outcome:
             outcome.steps["start"] = f"its page is there after {time.monotonic() - begin:.0f} s"
             host.say(f"{tree.name}: {outcome.steps['start']}")
             page = pages.Page(browser, server, pictures)
-            turns, emptied = pages.talk(page, clip.text, outcome.notes)
+            turns, emptied = talk(page, clip.text, outcome.notes)
             outcome.steps |= describe(turns, emptied)
             outcome.problems += judge(turns, clip.text, emptied)
         else:

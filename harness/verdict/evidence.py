@@ -1,0 +1,158 @@
+"""Evidence from hosts that CI does not reach: what a lane found there, as a small JSON to commit.
+
+A lane that does not run shows it with its date and host; it never counts as a pass of this run, and it is stale as soon
+as anything differs that its verdict hangs on. Standard library alone, for `harness.verdict.gate`.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from harness import PATCHES, ROOT, HarnessError, world
+from harness.lane.stacks import named
+from harness.verdict import census
+from harness.verdict.catalogue import CATALOGUE, read_catalogue
+
+FOLDER = ROOT / "fixtures" / "evidence"
+
+# What every record of a verdict has, and of which type.
+FIELDS: dict[str, type] = {
+    "lane": str,
+    "date": str,
+    "holds": bool,
+    "counts": dict,
+    "same bits": int,
+    "bugs": list,
+    "host": dict,
+    "packages": dict,
+    "release": dict,
+    "trees": dict,
+    "series": list,
+    "series sha256": str,
+    "digest": str,
+    "seconds": dict,
+}
+
+
+# What a record may have as well.
+OPTIONAL = ("stack", "lock sha256")
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """Read a verdict.json or an evidence file.
+
+    Raises:
+        HarnessError: it is no JSON, or lacks what a verdict has to say
+    """
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        wrong = next(_lacks(record), "")
+    except ValueError as error:
+        wrong = str(error)
+    except (AttributeError, KeyError, TypeError) as error:
+        wrong = f"a part of it is of another form ({error!r})"
+    if wrong:
+        raise HarnessError(f"{file} is no record of a verdict, {wrong}: remove it or make it anew")
+    return dict(record)
+
+
+def _lacks(record: Any) -> Iterator[str]:
+    """Find what keeps JSON from being a record."""
+    if not isinstance(record, dict):
+        yield "it holds no object"
+        return
+    for name, kind in FIELDS.items():
+        if not isinstance(record.get(name), kind):
+            yield f"{name!r} is missing or no {kind.__name__}"
+    for name in ("system", "machine", "device"):
+        if not isinstance(record["host"].get(name), str):
+            yield f"{name!r} of its host is missing or no str"
+    date.fromisoformat(record["date"])
+    # What holds was counted, and says nothing against itself.
+    if record["holds"] and not record["counts"].get("fail→pass"):
+        yield "it holds and counts no test that fails as published and passes patched"
+    if record["holds"] and record.get("problems"):
+        yield "it holds and names problems"
+    if record["holds"] and set(record["counts"]) - {"fail→pass", "pass→pass"}:
+        yield "it holds and counts tests that do not pass patched"
+    if record["holds"] and any(
+        not shown or _number(shown) != bug["fixed"] for bug in record["bugs"] for shown in [bug["shown"]]
+    ):
+        yield "it holds and has a bug that is not shown or not fixed"
+    if record["holds"] and record["counts"].get("fail→pass") != _all_shown(record["bugs"]):
+        yield "it holds, and its bugs are not shown by as many tests as it counts"
+    if record["same bits"] > record["counts"].get("pass→pass", 0):
+        yield "it counts more tests with the same bits than pass on both packages"
+
+
+def lane_of(record: Mapping[str, Any]) -> str:
+    """Say which lane a record is of, by the name of the folder where that leaves it."""
+    real = "--checkpoint" in record.get("options", ())
+    return named(f"real-{record['lane']}" if real else str(record["lane"]), record.get("stack"))
+
+
+def invented(record: Mapping[str, Any]) -> str:
+    """Say what a record that holds, made from these files, has that they have not; "" if nothing."""
+    device, lane = record["lane"], lane_of(record)
+    bugs = [b.id for b in read_catalogue(CATALOGUE).bugs if device in b.lanes and record.get("stack") not in b.not_on]
+    if record["holds"] and sorted(bug["id"] for bug in record["bugs"]) != sorted(bugs):
+        return "does not name the bugs of the catalogue"
+    if record["holds"] and not lane.startswith("real-") and record["counts"] != census.totals(lane, device):
+        return "does not count the tests of the census"
+    return ""
+
+
+def _number(shown: Any) -> int:
+    """Count tests, which a verdict lists and evidence counts."""
+    return shown if isinstance(shown, int) else len(shown)
+
+
+def _all_shown(bugs: Sequence[Mapping[str, Any]]) -> int:
+    """Count the tests of all bugs, which are all that fail as published."""
+    listed = {test for bug in bugs if not isinstance(bug["shown"], int) for test in bug["shown"]}
+    return len(listed) + sum(bug["shown"] for bug in bugs if isinstance(bug["shown"], int))
+
+
+def write(verdict: Path, folder: Path = FOLDER) -> Path:
+    """Write the evidence of a lane to `<lane>-<host>.json`, over what a host of the same kind gave before.
+
+    Args:
+        verdict: the lane's verdict.json
+        folder: where committed evidence is
+
+    Returns:
+        the file
+    """
+    record = {name: value for name, value in read_record(verdict).items() if name in (*FIELDS, *OPTIONAL)}
+    record["bugs"] = [{"id": bug["id"], "shown": len(bug["shown"]), "fixed": bug["fixed"]} for bug in record["bugs"]]
+    host = record["host"]
+    words = re.findall("[a-z0-9]+", f"{record['lane']} {host['system']} {host['machine']} {host['device']}".lower())
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{'-'.join(words)}.json"
+    file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return file
+
+
+def cite(not_run: Mapping[str, str], folder: Path = FOLDER, patches: Path = PATCHES) -> dict[str, str]:
+    """Add what committed evidence says of each lane to the reason for which it did not run.
+
+    Raises:
+        HarnessError: a file of the folder is no record of a verdict
+    """
+    records = sorted((read_record(file) for file in folder.glob("*.json")), key=lambda record: str(record["date"]))
+    return {
+        lane: "; ".join([reason, *(_sentence(record, patches) for record in records if record["lane"] == lane)])
+        for lane, reason in not_run.items()
+    }
+
+
+def _sentence(record: Mapping[str, Any], patches: Path) -> str:
+    host = record["host"]
+    kind = "committed evidence"
+    if wrong := world.STALE if world.is_stale(record, patches) else invented(record):
+        kind += f", {'which ' * (wrong != world.STALE)}{wrong}"
+    held = "held" if record["holds"] else "did not hold"
+    return f"{kind}: {held} on {record['date']} on {host['device']}, {host['system']} {host['machine']}"
