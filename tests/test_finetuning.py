@@ -76,7 +76,7 @@ def test_a_device_computes_a_batch_under_its_own_autocast(cpu_mapper, models, de
 
 
 @pytest.mark.host
-@pytest.mark.filterwarnings("ignore:CUDA is not available:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*CUDA is not available:UserWarning")
 @pytest.mark.parametrize(("dtype", "given_up"), [("float16", True), ("bfloat16", False)])
 def test_float16_of_cudas_autocast_is_given_up_for_attention(liquid_audio, dtype, given_up):
     from liquid_audio.model.conformer.utils import avoid_float16_autocast_context

@@ -21,7 +21,7 @@ from harness.lane.results import Run
 from harness.package import series, trees
 from harness.table import Table, publish
 from harness.worth.necessity import costs, without
-from harness.worth.sample import LANES, SLOW, WORKERS, Suite, each, prepare
+from harness.worth.sample import SLOW, WORKERS, Suite, each, prepare
 from harness.worth.trial import Trials, red
 
 LISTED = ROOT / "tests" / "mutants.toml"
