@@ -17,7 +17,7 @@ import soundfile
 from harness import OUT, ROOT, HarnessError
 from harness.demo import host
 from harness.demo.talk import describe, judge
-from harness.package import trees
+from harness.package import trees, wheels
 from harness.suite.speech import Clip, clips
 from harness.table import Table, publish
 
@@ -104,7 +104,7 @@ def compare(before: Outcome, after: Outcome) -> list[str]:
 
 def table(outcomes: Sequence[Outcome], clip: Clip) -> Table:
     """Draw what was seen on each tree."""
-    names = {"upstream": trees.RELEASE.version}
+    names = {"upstream": wheels.RELEASE.version}
     rows = [[step, *(outcome.steps.get(key, "–") for outcome in outcomes)] for key, step in STEPS.items()]
     note = f"A headless Chromium whose microphone hears «{clip.text}» ({clip.id}), WebRTC on this host, the tiny checkpoint. "
     note += ", ".join(f"{outcome.tree} took {outcome.seconds:.0f} s" for outcome in outcomes) + "."

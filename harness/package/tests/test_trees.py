@@ -11,7 +11,8 @@ import zipfile
 import pytest
 
 from harness import ROOT, HarnessError
-from harness.package.trees import Release, digest, resolve, series
+from harness.package.trees import digest, resolve, series
+from harness.package.wheels import Release
 
 PATCH = """\
 From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001
@@ -124,7 +125,7 @@ def test_a_build_that_is_killed_midway_leaves_nothing_that_the_next_one_takes(ca
     slow.write_text("#!/bin/sh\nexec sleep 60\n")
     slow.chmod(0o755)
     program = (
-        "from pathlib import Path; from harness.package.trees import Release, resolve; "
+        "from pathlib import Path; from harness.package.wheels import Release; from harness.package.trees import resolve; "
         f"resolve('patched', cache=Path({str(cache)!r}), patches=Path({str(patches)!r}), release={release!r})"
     )
     env = {**os.environ, "PATH": f"{slow.parent}{os.pathsep}{os.environ['PATH']}"}

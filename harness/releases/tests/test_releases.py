@@ -6,7 +6,8 @@ import pytest
 
 from harness import HarnessError, world
 from harness.lane.results import Result, Run
-from harness.package.trees import RELEASES, Release, resolve
+from harness.package.trees import resolve
+from harness.package.wheels import RELEASES, Release
 from harness.releases.run import Sampled, judge, problems, sample, series_on
 from harness.releases.table import merge
 from harness.verdict.catalogue import Bug, Reason

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from harness import PATCHES, HarnessError, world
 from harness.lane.results import read_run
-from harness.package import series, trees
+from harness.package import series, trees, wheels
 
 TESTS = Path(__file__).with_name("test_any_device.py")
 TITLE = "Test processor, model and audio on any device"
 MESSAGE = f"""{TITLE}
 
-They fail on {trees.RELEASE.version} where there is no CUDA. Each commit of the series lets a few
+They fail on {wheels.RELEASE.version} where there is no CUDA. Each commit of the series lets a few
 more of them pass, in the order in which they stand. They take seconds on a
 CPU, and need pytest and nothing else that the package does not.
 """

@@ -15,7 +15,7 @@ import pytest
 from filelock import FileLock
 
 from harness import CACHE, ROOT, HarnessError
-from harness.package.trees import RELEASE, fetch
+from harness.package.wheels import RELEASE, fetch
 from harness.ship.apply import STAGING, apply, lock
 from harness.ship.wheel import VERSION, build
 
