@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import ROOT, world
-from harness.lane import devices, warm
+from harness.lane import warm
 from harness.lane.progress import Surprising, complain, watch
 from harness.lane.results import Run, read_run
 
@@ -58,7 +58,7 @@ class Started:
                 self.process.wait()
                 run = read_run(self.log, self.collected)
         finally:
-            _end(self.process)
+            end(self.process)
         return run, time.monotonic() - self.begun
 
 
@@ -122,7 +122,7 @@ def run_tests(*options: str) -> bool:
         return not any([subprocess.run([*command, *arguments], cwd=ROOT).returncode for arguments in runs])
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
     """Wait for a process that got Ctrl-C as this one did, and not for long."""
     try:
         process.wait(PATIENCE)
@@ -136,14 +136,13 @@ def environment(lane: str) -> dict[str, str]:
     return world.environment(**({"CUDA_VISIBLE_DEVICES": ""} if lane in (*DEFAULT, "xla") else {}))
 
 
+def processors() -> int:
+    """Count the processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _workers(lane: str) -> int:
-    # XLA compiles every shape anew, in each process, and a TPU serves one process at a time.
-    return 0 if lane == "xla" else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def at_once(lane: str) -> bool:
-    """Say whether the trees run beside each other: where each run is one process, and no TPU, which serves one at a time."""
-    return lane == "xla" and not devices.describe(lane).startswith("TPU")
+    return 0 if lane == "xla" else processors()  # XLA compiles every shape anew, in each process
 
 
 def _spread(workers: int, python: Sequence[str]) -> list[str]:
