@@ -149,7 +149,7 @@ def benchmark(session: nox.Session) -> None:
     try:
         session.run(stack(session), "-m", "harness.cost", *session.posargs)
     finally:
-        session.run(stack(session, "plots"), "-m", "harness.show.figures")
+        session.run(stack(session, "plots"), "-m", "harness.show.figures.draw")
 
 
 @nox.session

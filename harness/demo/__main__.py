@@ -14,7 +14,8 @@ from pathlib import Path
 
 import soundfile
 
-from harness import OUT, ROOT, HarnessError
+from harness import OUT, ROOT
+from harness.command import status
 from harness.demo import host
 from harness.demo.talk import describe, judge
 from harness.package import trees, wheels
@@ -147,18 +148,15 @@ def main() -> int:
     options = parser.parse_args()
     # Of a shell that closes, or a session that ends: stop what runs, as on Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        problems = run([options.tree] if options.tree else ["upstream", "patched"])
-    except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 2
+    return status(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> bool:
+    problems = run([options.tree] if options.tree else ["upstream", "patched"])
     print(
         f"{len(problems)} problems" if problems else f"the demo is as it should be; pictures in {PICTURES.relative_to(ROOT)}"
     )
-    return 1 if problems else 0
+    return not problems
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Print where a run of the suite spends its time, and which tests are the slowest."""
 
+import argparse
 import json
 import time
 from collections.abc import Mapping
@@ -69,3 +70,10 @@ def _table(spent: Mapping[str, Mapping[str, float]], clock: Mapping[str, float])
     table.add_row("all", *(f"{sum(seconds.values()):.1f}" for seconds in spent.values()))
     table.add_row("the clock", *(f"{clock[name]:.1f}" for name in spent))
     return table
+
+
+def command(parser: argparse.ArgumentParser) -> None:
+    """`profile`: run the suite, and print where the time goes."""
+    parser.add_argument("--device", help="the lane (default: cpu, and sim where there is a compiler)")
+    parser.add_argument("options", nargs="*", help="what pytest gets too, after --")
+    parser.set_defaults(run=lambda options: run((options.device,) if options.device else (), *options.options))

@@ -148,3 +148,9 @@ def _workers(lane: str) -> int:
 def _spread(workers: int, python: Sequence[str]) -> list[str]:
     """Say to xdist how many processes there are, each of which it starts by the same words as this one's."""
     return ["--dist", "load", "--tx", f"{workers}*popen//python={shlex.join(python)}"] if workers else ["--numprocesses", "0"]
+
+
+def command(parser: argparse.ArgumentParser) -> None:
+    """`test`: run the suite on the patched tree, and the tests of the harness."""
+    parser.add_argument("options", nargs="*", help="what pytest gets, after --")
+    parser.set_defaults(run=lambda options: run_tests(*options.options))

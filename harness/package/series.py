@@ -1,5 +1,6 @@
 """Hold the series to what upstream merges: it applies with `git am`, re-exports to the same bytes, and lints clean."""
 
+import argparse
 import re
 import shutil
 import subprocess
@@ -210,3 +211,9 @@ def _lint(repository: Path) -> Counter[str]:
         # Notes explain errors, and counts follow from them.
         said.update(line for line in lines if re.match(r"src/\S+: (?!note:)|Would reformat:", line))
     return said
+
+
+def command(parser: argparse.ArgumentParser) -> None:
+    """`series`: check it."""
+    parser.add_argument("--checkout", type=Path, help="try them on a checkout of upstream's repository")
+    parser.set_defaults(run=lambda options: check(options.checkout))

@@ -4,6 +4,7 @@ A published tree comes from a wheel that is pinned by SHA-256. It is built in a 
 into place, so that a tree either is whole or is not there.
 """
 
+import argparse
 import hashlib
 import json
 import re
@@ -164,3 +165,9 @@ def git_apply(patch: Path, tree: Path, *options: str, strip: int = 2) -> str:
     done = subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True)
     errors = (line.removeprefix("error: ") for line in done.stderr.splitlines() if line.startswith("error: "))
     return next(errors, done.stderr.strip() or "git failed") if done.returncode else ""
+
+
+def command(parser: argparse.ArgumentParser) -> None:
+    """`tree`: build one, and print its folder."""
+    parser.add_argument("name", help="upstream or patched")
+    parser.set_defaults(run=lambda options: print(resolve(options.name).path))

@@ -3,6 +3,7 @@
 The release is unpacked and read, never imported or run. Of other packages this takes filelock alone.
 """
 
+import argparse
 import re
 import shutil
 import subprocess
@@ -17,6 +18,15 @@ from harness import CACHE, PATCHES, HarnessError
 from harness.package import series, trees, wheels
 
 NOTHING: Mapping[str, str] = {}
+STATUS = """\
+without an option: the newest final release that pip finds
+
+exit status:
+  0  every patch applies
+  3  every patch applies or is in already: drop those that are in
+  4  a patch conflicts or may be obsolete: rebase it, or drop it
+  2  no answer: no network, no such release, no such folder
+"""
 
 
 @dataclass(frozen=True)
@@ -162,3 +172,12 @@ def _replaced(patch: Path) -> Iterator[tuple[str, str]]:
 def _lines(file: Path) -> set[str]:
     """Read the lines of a file, whatever their indentation; none if there is no such file."""
     return {line.strip() for line in file.read_text(encoding="utf-8").splitlines()} if file.is_file() else set()
+
+
+def command(parser: argparse.ArgumentParser) -> None:
+    """`drift`: try the series on a newer release, or on a checkout."""
+    parser.epilog, parser.formatter_class = STATUS, argparse.RawDescriptionHelpFormatter
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--checkout", type=Path, help="a folder that holds src/liquid_audio/ or liquid_audio/")
+    source.add_argument("--version", help="a published version")
+    parser.set_defaults(run=lambda options: run(options.checkout, options.version))

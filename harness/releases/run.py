@@ -4,6 +4,7 @@ A run covers the releases whose stack it runs on, and tries whether the others c
 `harness.releases.table` puts the runs of all stacks together.
 """
 
+import argparse
 import json
 import re
 import subprocess
@@ -22,6 +23,7 @@ from harness.lane.run import QUIET, run_suite
 from harness.lane.stacks import require_stack
 from harness.package import trees, wheels
 from harness.releases import drift
+from harness.releases.table import merge
 from harness.verdict.catalogue import CATALOGUE, Bug, read_catalogue, shows
 from harness.verdict.judge import Shown
 from harness.verdict.report import example
@@ -219,3 +221,9 @@ def _python(program: str, tree: Path, *arguments: str) -> tuple[str, str]:
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
     last = (done.stderr.strip().splitlines() or ["it died without a word"])[-1]
     return done.stdout, re.sub(r" \(/.*\)$", "", last) if done.returncode else ""
+
+
+def command(parser: argparse.ArgumentParser) -> None:
+    """`releases`: try those of a stack, or merge what was tried."""
+    parser.add_argument("--stack", help="try those of the stack that this environment is (default: merge what was tried)")
+    parser.set_defaults(run=lambda options: run(options.stack) if options.stack else merge())

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import OUT, HarnessError, world
+from harness.package import wheels
 from harness.releases import drift
 from harness.table import Table, publish
 

@@ -5,6 +5,7 @@ what pip would have installed from the other wheel. All is staged beside the pac
 which Ctrl-C cannot interrupt; what even so stops among them is finished, or undone, by the next run.
 """
 
+import argparse
 import csv
 import json
 import shutil
@@ -197,3 +198,10 @@ def _uninterrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def command(parser: argparse.ArgumentParser) -> None:
+    """`apply`: patch what is installed, or undo that."""
+    parser.add_argument("environment", type=Path, help="the folder of a virtual environment, or a Python")
+    parser.add_argument("--undo", action="store_true", help="go back to the published package")
+    parser.set_defaults(run=lambda options: print(apply(options.environment, undo=options.undo)))

@@ -3,6 +3,7 @@
 It has a local version, which pip installs over the published one, and says on every file that was changed who did not change it.
 """
 
+import argparse
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from harness import CACHE, OUT, PATCHES, HarnessError
+from harness import CACHE, OUT, PATCHES, ROOT, HarnessError
 from harness.package import trees, wheels
 from harness.package.series import readme, whole
 from harness.world import series_sha256
@@ -157,3 +158,18 @@ def _run(command: list[str], env: dict[str, str] | None = None) -> None:
     if done.returncode:
         reason = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
         raise HarnessError(f"`{' '.join(command[1:4])}` failed: {''.join(reason)}")
+
+
+def command(parser: argparse.ArgumentParser) -> None:
+    """`wheel`: pack one, and try it."""
+    parser.add_argument(
+        "--check", type=Path, metavar="FOLDER", help="make an environment there, install it, and run the suite"
+    )
+    parser.set_defaults(run=_command)
+
+
+def _command(options: argparse.Namespace) -> None:
+    file = build()
+    print(f"{wheels.sha256(file)}  {file.relative_to(ROOT)}", flush=True)
+    if options.check:
+        check(file, options.check)

@@ -1,8 +1,9 @@
 """Take the census anew, from the verdicts of the lanes in `out/`."""
 
+import argparse
 from pathlib import Path
 
-from harness import OUT, PATCHES, HarnessError
+from harness import OUT, PATCHES, ROOT, HarnessError
 from harness.show import views
 from harness.verdict.catalogue import CATALOGUE, read_catalogue
 from harness.verdict.census import FILE, OURS, count, write
@@ -27,3 +28,8 @@ def take(out: Path = OUT, patches: Path = PATCHES, file: Path = FILE) -> Path:
         raise HarnessError("; ".join(["there is no verdict to count", *stale.values()]) + ": run `nox` first")
     write(found, file)
     return file
+
+
+def command(parser: argparse.ArgumentParser) -> None:
+    """`census`: write it anew."""
+    parser.set_defaults(run=lambda options: print(f"wrote {take().relative_to(ROOT)}: look at its diff, and run `nox` again"))

@@ -15,6 +15,7 @@ from selenium.webdriver.common.keys import Keys
 
 from harness import OUT, ROOT, HarnessError
 from harness.browser import browser
+from harness.command import status
 
 WIDTHS = (360, 768, 1280)
 THEMES = ("light", "dark")
@@ -118,22 +119,18 @@ def _photograph(chromium: webdriver.Chrome, file: Path) -> None:
     file.write_bytes(base64.b64decode(shot["data"]))
 
 
-def main() -> int:
-    """Look at out/report.html; exit with 0 only if nothing is wrong with it."""
+def main() -> bool:
+    """Look at out/report.html, and say whether nothing is wrong with it."""
     page, pictures = OUT / "report.html", OUT / "page"
-    try:
-        problems = look(page, pictures)
-    except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    problems = look(page, pictures)
     print("", *(f"- {problem}" for problem in problems), sep="\n")
     print(
         f"{len(problems)} problems"
         if problems
         else f"nothing is wrong with the page; pictures in {pictures.relative_to(ROOT)}"
     )
-    return 1 if problems else 0
+    return not problems
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(status(main))

@@ -3,6 +3,7 @@
 The page needs no network, no script and no folder beside it; the same verdicts give the same bytes.
 """
 
+import argparse
 import base64
 import email.policy
 import html
@@ -17,7 +18,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from harness import OUT, PATCHES, ROOT, HarnessError, world
-from harness.show import plot, views
+from harness.show import views
+from harness.show.figures import plot
 from harness.verdict.catalogue import by_kind
 from harness.verdict.report import SAYS, SHAPES, SIGNS
 
@@ -171,3 +173,8 @@ def _clip(message: str, longest: int = LONGEST) -> str:
     """Shorten a message, and rid it of this host's folders and of what HTML cannot hold."""
     text = "".join(c for c in message.replace(f"{ROOT}/", "") if c.isprintable() or c == "\n")
     return text if len(text) <= longest else f"{text[:longest].rstrip()}… ({len(text)} characters)"
+
+
+def command(parser: argparse.ArgumentParser) -> None:
+    """`page`: draw what is in `out/`."""
+    parser.set_defaults(run=lambda options: print(f"wrote {write().relative_to(ROOT)}"))

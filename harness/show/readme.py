@@ -1,5 +1,6 @@
 """Put the last verdict of cpu and sim into README.md, with its picture in place of its matrix."""
 
+import argparse
 import shutil
 from pathlib import Path
 from typing import Any
@@ -66,3 +67,8 @@ def _lane(lane: views.Lane) -> report.Lane:
     verdict = Verdict(lane.name, record["counts"], tuple(shown), tuple(record["problems"]), record["same bits"])
     not_run = {name: reason for name, reason in record["not run"].items() if name not in LANES}
     return report.Lane(verdict, lane.runs["upstream"], lane.runs["patched"], record["seconds"], not_run)
+
+
+def command(parser: argparse.ArgumentParser) -> None:
+    """`readme`: write what is between the marks."""
+    parser.set_defaults(run=lambda options: update())

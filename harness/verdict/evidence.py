@@ -4,6 +4,7 @@ A lane that does not run shows it with its date and host; it never counts as a p
 as anything differs that its verdict hangs on. Standard library alone, for `harness.verdict.gate`.
 """
 
+import argparse
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from harness import PATCHES, ROOT, HarnessError, world
+from harness import OUT, PATCHES, ROOT, HarnessError, world
 from harness.lane.stacks import named
 from harness.verdict import census
 from harness.verdict.catalogue import CATALOGUE, read_catalogue
@@ -156,3 +157,17 @@ def _sentence(record: Mapping[str, Any], patches: Path) -> str:
         kind += f", {'which ' * (wrong != world.STALE)}{wrong}"
     held = "held" if record["holds"] else "did not hold"
     return f"{kind}: {held} on {record['date']} on {host['device']}, {host['system']} {host['machine']}"
+
+
+def command(parser: argparse.ArgumentParser) -> None:
+    """`evidence`: run a lane, and keep what it found."""
+    parser.add_argument("--device", required=True, help="the lane")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> bool:
+    from harness.verdict.lane import run_lane  # which imports this module, and more than the standard library
+
+    found = run_lane(options.device).verdict
+    print(f"wrote {write(OUT / found.lane / 'verdict.json').relative_to(ROOT)}: commit it")
+    return found.holds

@@ -1,5 +1,7 @@
 """Say whether every lane of a CI run reported a verdict that holds. Standard library alone: it runs without a stack."""
 
+import argparse
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -80,3 +82,20 @@ def _misplaced(lane: str, record: Mapping[str, Any]) -> Iterator[str]:
         record["host"]["machine"] in ("aarch64", "arm64")
     ):
         yield f"it ran on {record['host']['machine']}"
+
+
+def command(parser: argparse.ArgumentParser) -> None:
+    """`gate`: check the lanes of a CI run."""
+    parser.add_argument("folder", type=Path, help="the reports, <artifact>/<lane>/verdict.json")
+    parser.add_argument("--require", nargs="+", required=True, metavar="LANE", help="<artifact>/<lane> that must hold")
+    parser.add_argument("--optional", nargs="*", default=[], metavar="LANE", help="those that are shown and need not")
+    parser.add_argument("--jobs", type=json.loads, default={}, help='what became of the jobs: {"lint": {"result": "success"}}')
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> bool:
+    jobs = {name: job["result"] for name, job in options.jobs.items()}
+    problems = check(options.folder, options.require, options.optional, jobs)
+    print("", *(f"- {problem}" for problem in problems), sep="\n")
+    print("**The gate is shut.**" if problems else "**Every lane reported a verdict that holds.**")
+    return not problems

@@ -4,6 +4,7 @@
 most of it changes nothing, and of the rest the reason says what.
 """
 
+import argparse
 import json
 import time
 import tomllib
@@ -242,3 +243,9 @@ def table(fates: Sequence[Fate]) -> Table:
         for f in sorted(fates, key=lambda fate: (fate.mutant.file, fate.mutant.line))
     ]
     return Table("Mutants: each", ("line", "what was done", "as it is then", "killed by, or why by none", "which says"), rows)
+
+
+def command(parser: argparse.ArgumentParser) -> None:
+    """`mutants`: get the changed lines wrong."""
+    parser.add_argument("proposed", type=Path, help="what `python -m harness.worth.mutate` printed")
+    parser.set_defaults(run=lambda options: run(options.proposed))

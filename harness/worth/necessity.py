@@ -4,6 +4,7 @@ Necessity: without any one piece of the series, a test of its patch's bugs turns
 are gone, those of later patches fail as they do on upstream, and nothing else changed.
 """
 
+import argparse
 import shutil
 import time
 from collections import Counter
@@ -222,3 +223,8 @@ def run() -> bool:
     words = "and each step does what its patch says" if not wrong else f"{len(wrong)} problems"
     print(f"{len(findings)} pieces, {words}; {seconds} s")
     return not wrong
+
+
+def command(parser: argparse.ArgumentParser) -> None:
+    """`necessity`: take the series apart."""
+    parser.set_defaults(run=lambda options: run())

@@ -1,5 +1,6 @@
 """Give a verdict again and again, in shuffled orders and with random numbers of workers: each must be as the first."""
 
+import argparse
 import os
 import random
 import re
@@ -103,3 +104,11 @@ def run(lane: str, times: int, seed: int | None) -> bool:
         "repeat", Table("The verdict, again and again", columns, rows, note), problems=problems, seed=seed, seconds=seconds
     )
     return not problems
+
+
+def command(parser: argparse.ArgumentParser) -> None:
+    """`repeat`: give a verdict again and again."""
+    parser.add_argument("--times", type=int, default=10, help="how often (default: 10)")
+    parser.add_argument("--seed", type=int, help="of the orders and numbers of workers (default: drawn, and printed)")
+    parser.add_argument("--device", default="cpu", help="the lane (default: cpu)")
+    parser.set_defaults(run=lambda options: run(options.device, options.times, options.seed))

@@ -3,6 +3,7 @@
 They stand in `tests/rivals/`, as patches on the release, with what is expected of each in `rivals.toml`.
 """
 
+import argparse
 import time
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -181,3 +182,8 @@ def run() -> bool:
         f"{len(rivals)} rivals, {'each rejected for its stated reason' if not wrong else f'{len(wrong)} problems'}; {seconds} s"
     )
     return not wrong
+
+
+def command(parser: argparse.ArgumentParser) -> None:
+    """`rivals`: try the other fixes."""
+    parser.set_defaults(run=lambda options: run())

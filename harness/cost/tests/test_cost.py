@@ -22,7 +22,7 @@ from harness.cost.patches import run as patches
 from harness.cost.patches.ratios import Interval, goal, interval, paired
 from harness.cost.scaling import run as scaling
 from harness.package import trees
-from harness.show import plot
+from harness.show.figures import plot
 from harness.show.page import read_table
 
 RNG = np.random.default_rng(15)

@@ -3,6 +3,7 @@
 Every number in the texts is from the verdicts, the staircase or git; what did not run is said. The same ones give the same bytes.
 """
 
+import argparse
 import re
 import shutil
 import subprocess
@@ -224,3 +225,15 @@ def _line(file: str, code: str) -> str:
         if code in line:
             return f"`{file}:{number}`"
     raise HarnessError(f"body.md.jinja speaks of `{code}` in {file}, and the release has no such line: correct the text")
+
+
+def command(parser: argparse.ArgumentParser) -> None:
+    """`pr`: write all of it."""
+    parser.add_argument("--author", help='who sends it, "Name <address>" (default: as git is set up)')
+    parser.add_argument("--checkout", type=Path, help="try it on a checkout of upstream's repository")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    folder = write(author=options.author, upstream=options.checkout).relative_to(ROOT)
+    print(f"wrote {folder}/: git am takes its patches, and body.md is what to say")

@@ -1,4 +1,4 @@
-"""Draw the figures of `out/benchmark*.json`: `python -m harness.show.figures`, in the environment of the lock `plots`."""
+"""Draw the figures of `out/benchmark*.json`: `python -m harness.show.figures.draw`, in the environment of the lock `plots`."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from harness import OUT, ROOT
 from harness.cost.full import computed
-from harness.show import plot
+from harness.show.figures import plot
 
 mpl.use("svg")
 type Record = Mapping[str, Any]

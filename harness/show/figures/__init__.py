@@ -1,0 +1,1 @@
+"""Figures of the numbers: drawn with matplotlib, and read by the page without it."""
