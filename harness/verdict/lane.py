@@ -14,10 +14,9 @@ from typing import Any
 from harness import OUT, HarnessError, world
 from harness.lane import devices, warm
 from harness.lane.results import Run
-from harness.lane.run import DEFAULT, Started, environment
+from harness.lane.run import DEFAULT, Started, Turns, at_once, environment
 from harness.lane.stacks import PACKAGES, named, own_stack, require_stack
-from harness.lane.turns import Turns, at_once
-from harness.package import trees
+from harness.package import trees, wheels
 from harness.verdict import census, evidence, real
 from harness.verdict.catalogue import CATALOGUE, Catalogue, read_catalogue
 from harness.verdict.judge import Verdict, judge, surprise
@@ -138,7 +137,7 @@ def _answer(asked: Asked) -> Lane:
     """Wait for the runs of a lane, show how far they are, judge them, and write what was found."""
     runs, seconds = {}, {}
     for name, tree in asked.trees.items():
-        print(f"\n{name}: liquid-audio {trees.RELEASE.version}, {tree.digest[:12]}", flush=True)
+        print(f"\n{name}: liquid-audio {wheels.RELEASE.version}, {tree.digest[:12]}", flush=True)
         bugs = asked.catalogue.on(asked.lane, asked.stack) if name == "upstream" else []
         surprising = partial(surprise, bugs=bugs, catalogue=asked.catalogue)
         runs[name], seconds[name] = asked.begun[name].result().finish(surprising)
@@ -182,7 +181,7 @@ def _record(asked: Asked, done: Lane) -> dict[str, Any]:
         "bugs": [
             {**asdict(s.bug), "shown": s.tests, "fixed": s.fixed, "example": example(s, done.upstream)} for s in verdict.shown
         ],
-        "release": {"version": trees.RELEASE.version, "sha256": trees.RELEASE.sha256},
+        "release": {"version": wheels.RELEASE.version, "sha256": wheels.RELEASE.sha256},
         "trees": {name: tree.digest for name, tree in asked.trees.items()},
         "series": [patch.name for patch in trees.series()],
         "series sha256": world.series_sha256(),

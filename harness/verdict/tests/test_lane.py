@@ -1,11 +1,13 @@
 """What a lane leaves is of the run that it names: nothing of an earlier one, of other files, or of another environment."""
 
 import json
+import subprocess
 from importlib.metadata import version
 
 import pytest
 
 from harness import HarnessError, world
+from harness.lane import run as runs_of_suite
 from harness.lane import stacks
 from harness.show import views
 from harness.verdict import lane
@@ -25,11 +27,12 @@ def suite(tmp_path, monkeypatch):
         def __init__(self, tree, device, folder, *options, **how):
             folder.mkdir(parents=True, exist_ok=True)
             self.tree = tree
+            self.process = subprocess.Popen(["true"])
 
         def finish(self, surprising):
             return runs[self.tree], 1.0
 
-    monkeypatch.setattr(lane, "start_suite", Suite)
+    monkeypatch.setattr(runs_of_suite, "start_suite", Suite)
     return tmp_path
 
 
@@ -48,7 +51,7 @@ def test_a_run_that_is_interrupted_leaves_no_older_verdict(suite, monkeypatch):
     def interrupted(*arguments, **how):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(lane, "start_suite", interrupted)
+    monkeypatch.setattr(runs_of_suite, "start_suite", interrupted)
     with pytest.raises(KeyboardInterrupt):
         lane.run_lane("cpu")
     assert not list((suite / "cpu").glob("verdict.*"))

@@ -42,7 +42,7 @@ def test_the_tiny_checkpoint_is_not_a_real_one(checkpoint, part):
 
 
 def test_it_is_refused_before_anything_runs(tmp_path, monkeypatch):
-    monkeypatch.setattr(lane, "start_suite", lambda *arguments: pytest.fail("it ran"))
+    monkeypatch.setattr(lane.Turns, "add", lambda *arguments: pytest.fail("it ran"))
     with pytest.raises(HarnessError, match=r"^--checkpoint .+: there is no config\.json"):
         lane.run_lane("cpu", "--checkpoint", str(tmp_path))
 

@@ -411,14 +411,13 @@ def test_the_matrix_shows_a_pass_only_where_every_case_passed():
 def test_every_lane_that_this_host_can_have_is_run_and_the_other_named(monkeypatch, tmp_path, compiler, lanes):
     asked = []
 
-    def run_lane(name, *, stack, absent, python, verbose):
-        asked.append(name)
-        return laned(
-            UPSTREAM, PATCHED, name, {"sim": "not asked for", **absent} if name == "cpu" else {"cpu": "not asked for"}
-        )
+    def run(names, options, stack, absent, *, verbose):
+        asked[:] = names
+        others = {"cpu": {"sim": "not asked for", **absent}, "sim": {"cpu": "not asked for"}}
+        return [laned(UPSTREAM, PATCHED, name, others[name]) for name in names]
 
     monkeypatch.setattr(lane, "OUT", tmp_path)
-    monkeypatch.setattr(lane, "run_lane", run_lane)
+    monkeypatch.setattr(lane, "_run", run)
     monkeypatch.setattr(lane.devices, "lacks", lambda name: compiler)
     assert lane.run_every_lane()
     assert asked == lanes
