@@ -31,27 +31,20 @@ WHOLE = 20  # up to so many parametrisations of a test are all asked
 KILLERS = 16  # tests that are asked first
 QUICK = 1.0  # seconds that such a test takes at the most
 NO_END = "pytest, which does not come to its end"
-# Where the tests of a file are: they are asked first.
+# Where the tests of a file are, `tests/test_<name>.py`: they are asked first.
 FIRST = {
-    "audio.py": ("test_audio_input", "test_properties", "test_callers", "test_types"),
-    "processor.py": ("test_audio_input", "test_lazy_parts", "test_moves", "test_device", "test_signatures"),
-    "utils.py": ("test_device", "test_folder"),
-    "model/lfm2_audio.py": (
-        "test_attention",
-        "test_moves",
-        "test_device",
-        "test_signatures",
-        "test_answers",
-        "test_finetuning",
-    ),
-    "model/conformer/utils.py": ("test_finetuning",),
-    "trainer.py": ("test_finetuning",),
-    "model/conformer/processor.py": ("test_moves", "test_audio_input"),
-    "data/mapper.py": ("test_training",),
-    "demo/chat.py": ("test_examples",),
-    "demo/model.py": ("test_examples",),
-    "detokenizer.py": ("test_lazy_parts", "test_speaking"),
-    "moshi/models/compression.py": ("test_lazy_parts",),
+    "audio.py": ("audio_input", "properties", "callers", "types"),
+    "processor.py": ("audio_input", "lazy_parts", "moves", "device", "signatures"),
+    "utils.py": ("device", "folder"),
+    "model/lfm2_audio.py": ("attention", "moves", "device", "signatures", "answers", "finetuning"),
+    "model/conformer/utils.py": ("finetuning",),
+    "trainer.py": ("finetuning",),
+    "model/conformer/processor.py": ("moves", "audio_input"),
+    "data/mapper.py": ("training",),
+    "demo/chat.py": ("examples",),
+    "demo/model.py": ("examples",),
+    "detokenizer.py": ("lazy_parts", "speaking"),
+    "moshi/models/compression.py": ("lazy_parts",),
 }
 
 
@@ -177,7 +170,7 @@ def compared(green: Run, suite: Suite) -> Run:
 
 
 def _near(test: str, file: str) -> bool:
-    return Path(test.partition("::")[0]).stem in FIRST.get(file, ())
+    return Path(test.partition("::")[0]).stem.removeprefix("test_") in FIRST.get(file, ())
 
 
 def run(proposed: Path) -> bool:
