@@ -19,22 +19,22 @@ from harness.lane.results import Run, read_run
 
 DEFAULT = ("cpu", "sim")
 SELECTED = {"xla": ("-m", "core")}
-# For a log that nobody reads unless pytest does not come to its end.
+# The output goes to a file that is read only if pytest does not finish.
 QUIET = ("--quiet", "--tb=no", "--no-summary")
 PATIENCE = 3  # seconds
 
 
 @dataclass(frozen=True)
 class Started:
-    """The suite, as it runs on one tree.
+    """A run of the suite on one tree that was started.
 
     Attributes:
         process: pytest
         words: what the run is called
         log: what it did, by pytest-reportlog
         collected: the ids of its tests
-        said: its output, empty if that goes where this process's goes
-        begun: when, by the monotonic clock
+        said: file of its output, None if it goes where this process's output goes
+        begun: when it started, by the monotonic clock
     """
 
     process: subprocess.Popen[bytes]
@@ -45,10 +45,10 @@ class Started:
     begun: float
 
     def finish(self, surprising: Surprising | None = None) -> tuple[Run, float]:
-        """Wait for its end; return the run, and how long it took in seconds.
+        """Wait for its end, and return the run and its duration in seconds.
 
         Args:
-            surprising: what counts as unexpected, to show progress unless pytest does
+            surprising: says what is unexpected, for the line of progress; pytest's output is shown if None
         """
         try:
             if self.said and surprising:
@@ -72,7 +72,7 @@ def start_suite(
     workers: int | None = None,
     verbose: bool = False,
 ) -> Started:
-    """Start the suite on one tree, as anybody would by hand.
+    """Start the suite on one tree, with the command that one would type.
 
     Args:
         tree: "upstream", "patched", or a folder that holds the package
@@ -106,7 +106,7 @@ def run_suite(
 
 
 def run_tests(*options: str) -> bool:
-    """Run the suite on the patched tree, and the tests of harness/; with options for pytest, what they say.
+    """Run the suite on the patched tree, and the tests of harness/. Options for pytest choose other tests.
 
     Returns:
         whether all pass
@@ -114,16 +114,16 @@ def run_tests(*options: str) -> bool:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--device", default="cpu")
     with warm.python(parser.parse_known_args(options)[0].device, os.environ) as python:
-        # A debugger talks to the one process that there is.
+        # A debugger needs a single process.
         workers = 0 if {"--pdb", "--trace"}.intersection(options) else _workers("cpu")
         command = [*python, "-m", "pytest", *warm.IMPORTED_BEFORE, *_spread(workers, python)]
-        # The second apart from the others: once torch knows the stand-in accelerator, it is what "auto" finds.
+        # The tests of the stand-in accelerator run apart: once torch knows it, "auto" chooses it.
         runs = [["--tree", "patched", *options], *([] if options else [["harness/lane/sim"]])]
         return not any([subprocess.run([*command, *arguments], cwd=ROOT).returncode for arguments in runs])
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Wait for a process that got Ctrl-C as this one did, and not for long."""
+    """Wait a little for a process that got the same Ctrl-C as this one, then kill it."""
     try:
         process.wait(PATIENCE)
     except subprocess.TimeoutExpired:
@@ -132,26 +132,26 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def environment(lane: str) -> dict[str, str]:
-    """Return the variables of a run: where the lane says which device computes, GPUs are hidden, for they change what "auto" finds."""
+    """Return the variables of a run. Lanes that need no GPU hide them all, because "auto" would choose one."""
     return world.environment(**({"CUDA_VISIBLE_DEVICES": ""} if lane in (*DEFAULT, "xla") else {}))
 
 
 def _workers(lane: str) -> int:
-    # XLA compiles every shape anew, in each process, and a TPU serves one process at a time.
+    # With XLA each process compiles every shape for itself, and a TPU serves one process at a time.
     return 0 if lane == "xla" else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def at_once(lane: str) -> bool:
-    """Say whether the trees run beside each other: where each run is one process, and no TPU, which serves one at a time."""
+    """Say whether both trees run at the same time: if each run is one process and needs no TPU, which serves one at a time."""
     return lane == "xla" and not devices.describe(lane).startswith("TPU")
 
 
 def _spread(workers: int, python: Sequence[str]) -> list[str]:
-    """Say to xdist how many processes there are, each of which it starts by the same words as this one's."""
+    """Return the options that let xdist start so many processes, each with this command line as its Python."""
     return ["--dist", "load", "--tx", f"{workers}*popen//python={shlex.join(python)}"] if workers else ["--numprocesses", "0"]
 
 
 def command(parser: argparse.ArgumentParser) -> None:
-    """`test`: run the suite on the patched tree, and the tests of the harness."""
+    """Declare `test`."""
     parser.add_argument("options", nargs="*", help="what pytest gets, after --")
     parser.set_defaults(run=lambda options: run_tests(*options.options))

@@ -1,4 +1,4 @@
-"""Run a lane: the suite on both trees, the verdict, and what it leaves in `out/<lane>/`."""
+"""Run a lane: the suite on both trees, compared, with the verdict written to `out/<lane>/`."""
 
 import json
 import platform
@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from harness import OUT, HarnessError, world
 from harness.lane import devices, warm
@@ -82,10 +83,10 @@ def run_lane(
         raise HarnessError("upstream and patched are the same tree: the series changes nothing")
     catalogue = read_catalogue(CATALOGUE)
     not_run = _not_run(lane, options, absent)
-    # Another checkpoint is another lane, never over that of the tiny one.
+    # A real checkpoint is a lane of its own, which never replaces that of the tiny one.
     name = named(f"real-{lane}" if checkpoint else lane, stack)
     folder = OUT / name
-    # What an earlier run said would stand beside what this one says, and remain if this one is interrupted.
+    # An earlier verdict must not stay beside this one, nor remain if this run is interrupted.
     for said in (folder / "verdict.json", folder / "verdict.md", OUT / f"{named('verdict', stack)}.md"):
         said.unlink(missing_ok=True)
     begun = world.digest(stack)
@@ -104,7 +105,7 @@ def run_lane(
 
     verdict = replace(judge(runs["upstream"], runs["patched"], catalogue, lane, stack), lane=name)
     if checkpoint and (other := real.heard(runs["patched"], lane)):
-        # Each test of words would say the same.
+        # Every test that compares words would repeat this.
         verdict = replace(verdict, problems=(real.show(other),))
     elif verdict.counts and not checkpoint:
         counted = census.count(runs["upstream"], runs["patched"], catalogue, lane)
@@ -112,44 +113,47 @@ def run_lane(
     world.digest.cache_clear()
     if world.digest(stack) != begun:
         verdict = replace(verdict, problems=(*verdict.problems, CHANGED))
-    record = {
+    done = Lane(verdict, runs["upstream"], runs["patched"], seconds, not_run)
+    trees_of = {"upstream": upstream.digest, "patched": patched.digest}
+    record = _record(done, lane, stack) | {"trees": trees_of, "digest": begun, "options": options}
+    (folder / "verdict.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "verdict.md").write_text(markdown([done]), encoding="utf-8")
+    show(done)
+    return done
+
+
+def _record(ran: Lane, device: str, stack: str) -> dict[str, Any]:
+    """Gather what a lane found, on which host and with which packages, for its verdict.json."""
+    verdict = ran.verdict
+    return {
         "holds": verdict.holds,
-        "lane": lane,
+        "lane": device,
         "stack": stack,
         "date": datetime.now(UTC).date().isoformat(),
         "problems": verdict.problems,
         "counts": verdict.counts,
         "same bits": verdict.same_bits,
         "bugs": [
-            {**asdict(s.bug), "shown": s.tests, "fixed": s.fixed, "example": example(s, runs["upstream"])}
-            for s in verdict.shown
+            {**asdict(s.bug), "shown": s.tests, "fixed": s.fixed, "example": example(s, ran.upstream)} for s in verdict.shown
         ],
         "release": {"version": wheels.RELEASE.version, "sha256": wheels.RELEASE.sha256},
-        "trees": {"upstream": upstream.digest, "patched": patched.digest},
         "series": [patch.name for patch in trees.series()],
         "series sha256": world.series_sha256(),
         "lock sha256": world.lock_sha256(stack),
-        "digest": begun,
         "host": {
             "system": platform.system(),
             "machine": platform.machine(),
-            "device": devices.describe(lane),
+            "device": devices.describe(device),
             "python": platform.python_version(),
         },
-        "packages": {name: version(name) for name in (*PACKAGES, *(["torch_xla"] if lane == "xla" else []))},
-        "options": options,
-        "not run": not_run,
-        "seconds": {name: round(s, 1) for name, s in seconds.items()},
+        "packages": {name: version(name) for name in (*PACKAGES, *(["torch_xla"] if device == "xla" else []))},
+        "not run": ran.not_run,
+        "seconds": {name: round(s, 1) for name, s in ran.seconds.items()},
     }
-    (folder / "verdict.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    done = Lane(verdict, runs["upstream"], runs["patched"], seconds, not_run)
-    (folder / "verdict.md").write_text(markdown([done]), encoding="utf-8")
-    show(done)
-    return done
 
 
 def _not_run(lane: str, options: tuple[str, ...], absent: Mapping[str, str]) -> dict[str, str]:
-    """Say which lanes nobody may take for granted, and why they did not run."""
+    """List the lanes that did not run, and why."""
     others = [name for name in devices.NEEDS if name != lane]
     reasons = {"sim": "not asked for", **{name: devices.lacks(name) or "not asked for" for name in others}, **absent}
     reasons.pop(lane, None)
