@@ -1,4 +1,4 @@
-"""Which devices this host really has: a device counts when it computes, not when torch reports it."""
+"""The devices that this host can compute on, whatever torch reports."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ import torch
 from harness import CACHE, ROOT, HarnessError
 from harness.lane import sim
 
-# Devices that a lane can be asked for, with what to say where there is no such thing.
+# Devices that a lane can ask for, and what each needs.
 NEEDS = {
     "cuda": "an NVIDIA or AMD GPU with its driver",
     "mps": "macOS on Apple silicon",
@@ -23,7 +23,7 @@ NEEDS = {
 def lacks(name: str) -> str | None:
     """Say what this host lacks to compute on a device: None if it allocates, multiplies and agrees with the CPU."""
     if _is_xla(name) and find_spec("torch_xla"):
-        # In a process that ends: a TPU serves one at a time.
+        # In a process that ends afterwards, because a TPU serves one process at a time.
         program = f"from harness.lane import devices; devices.require({name!r})"
         done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
         return (done.stderr.splitlines() or ["torch_xla died"])[-1] if done.returncode else None
@@ -35,12 +35,12 @@ def _is_xla(name: str) -> bool:
 
 
 def _load_torch_xla() -> None:
-    """Let torch know of xla, which takes what PJRT_DEVICE names, else a TPU, else the CPU. It was not tried on a TPU."""
-    # Each operation in each shape is a program of its own: by default the cache drops them, to be compiled anew.
+    """Make torch know xla, which computes on what PJRT_DEVICE names, else on a TPU, else on the CPU. No TPU was tried."""
+    # Each operation in each shape is compiled to a program. The default cache is too small for them and compiles many again.
     os.environ.setdefault("XLA_COMPILATION_CACHE_SIZE", "65536")
     import torch_xla
 
-    # Lazily, as is the default, every step of generation is compiled anew, which takes minutes.
+    # In lazy mode, the default, every step of generation is compiled again, which takes minutes.
     torch_xla.experimental.eager_mode(True)
 
 
@@ -67,7 +67,7 @@ def usable(name: str) -> bool:
 
 
 def require(name: str) -> torch.device:
-    """Return a device that was asked for, to this process, which is to compute on it.
+    """Return a device for this process to compute on.
 
     Raises:
         HarnessError: this host cannot compute on it
@@ -83,9 +83,9 @@ def refuse(name: str, reason: str | None) -> None:
 
 
 def preferred() -> torch.device:
-    """Return the device that "auto" comes to: cuda, mps, or what else torch reports, the first if it computes, else cpu.
+    """Return the device that "auto" chooses: the first of cuda, mps and what else torch reports, if it computes, else cpu.
 
-    It is never xla, which torch does not report even where torch_xla is imported.
+    It is never xla, which torch does not report even after torch_xla is imported.
     """
     if torch.cuda.is_available():
         first = torch.device("cuda")
@@ -97,7 +97,7 @@ def preferred() -> torch.device:
 
 
 def describe(name: str) -> str:
-    """Return the model of a GPU, or of the processor for every other device; for xla, what it computes on as well."""
+    """Return the model of a GPU, and of the processor for any other device. For xla, add what it computes on."""
     if _is_xla(name):
         from torch_xla import runtime
 

@@ -1,4 +1,4 @@
-"""Print where a run of the suite spends its time, and which tests are the slowest."""
+"""Show where a run of the suite spends its time, and which tests are the slowest."""
 
 import argparse
 import json
@@ -73,7 +73,7 @@ def _table(spent: Mapping[str, Mapping[str, float]], clock: Mapping[str, float])
 
 
 def command(parser: argparse.ArgumentParser) -> None:
-    """`profile`: run the suite, and print where the time goes."""
+    """Declare `profile`."""
     parser.add_argument("--device", help="the lane (default: cpu, and sim where there is a compiler)")
     parser.add_argument("options", nargs="*", help="what pytest gets too, after --")
     parser.set_defaults(run=lambda options: run((options.device,) if options.device else (), *options.options))

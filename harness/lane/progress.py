@@ -1,4 +1,4 @@
-"""Show how far a run of the suite is, in one line, and at once the first thing in it that nobody expects."""
+"""Show the progress of a run in one line, and name its first unexpected result at once."""
 
 import subprocess
 import time
@@ -13,16 +13,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from harness.lane.results import Reading, Result, Run
 
-# What a test did that nobody expects, by its id and its result; empty if all is well.
+# Says what is unexpected about a test, from its id and its result; empty if nothing is.
 type Surprising = Callable[[str, Result], str]
 
 EVERY = 25  # per cent, between the lines where there is no terminal
-LAST = 15  # lines of what pytest said, where it did not come to its end
+LAST = 15  # lines of pytest's output to print if it did not finish
 PAUSE = 0.2  # seconds between looks at the log
 
 
 class Screen:
-    """A live line where there is a terminal, and a few plain ones where there is none."""
+    """A live line in a terminal, and a few plain lines elsewhere."""
 
     def __init__(self, words: str, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False, soft_wrap=True)
@@ -48,7 +48,7 @@ class Screen:
         self._bar.stop()
 
     def add(self, test: str, surprise: str) -> None:
-        """Count a test that ended; the first that did what nobody expects is named."""
+        """Count a test that ended, and name it if it is the first unexpected one."""
         self._done += 1
         self._unexpected += bool(surprise)
         if surprise and self._unexpected == 1:
@@ -91,14 +91,14 @@ def watch(process: subprocess.Popen[bytes], log: Path, collected: Path, words: s
                 pass
             for test in reading.more(ended=not running):
                 screen.add(test, surprising(test, reading.results[test]))
-            # Only then is the list of the tests written for certain.
+            # The list of tests is certain to be written only once there is a result.
             if total := total or (len(reading.run.collected) if reading.results else 0):
                 screen.show(total, ended=not running)
     return reading.run
 
 
 def complain(run: Run, said: Path) -> None:
-    """Print the end of what pytest said, if it did not come to its own."""
+    """Print the end of pytest's output if it did not finish."""
     if run.finished and run.results:
         return
     lines = [line for line in said.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]

@@ -18,8 +18,8 @@ class Result:
         where: file and line that raised
         place: innermost function of the package under test, as `file.py:function`, if the exception went through it
         digest: SHA-256 that the test recorded of its output, compared between the trees
-        transcript: what it recorded of the words that came out, right or wrong; None if it came to none
-        words: whether those were the spoken ones, where the test says so apart from what it asserts
+        transcript: the words that it recorded, right or wrong; None if it recorded none
+        words: whether those were the spoken ones, if the test records that separately
         seconds: how long the three phases took
     """
 
@@ -35,7 +35,7 @@ class Result:
 
     @property
     def heard(self) -> str:
-        """Say what became of audio: "right", "features" where the words are right alone, "wrong" words, or "refused"."""
+        """Say what the test made of audio: "right", "features" if only the words are right, "wrong" words, or "refused"."""
         if self.outcome != "failed":
             return "right" if self.outcome == "passed" else self.outcome
         return "refused" if self.transcript is None else "features" if self.words else "wrong"
@@ -59,7 +59,7 @@ class Run:
 
 
 class Reading:
-    """What pytest-reportlog and conftest's `--collected` write, read while they do; what is cut off did not finish."""
+    """Reads what pytest-reportlog and conftest's `--collected` write, also while it grows. A file that is cut off did not finish."""
 
     def __init__(self, log: Path, collected: Path) -> None:
         self._log, self._collected = log, collected
@@ -70,10 +70,10 @@ class Reading:
         self._red: bool | None = None
 
     def more(self, *, ended: bool = False) -> list[str]:
-        """Read what was written since, and return the ids of the tests that came to their end.
+        """Read what was written since the last call, and return the ids of the tests that ended.
 
         Args:
-            ended: nothing more is written, so that the last line is whole too
+            ended: whether pytest has ended, so that the last line is complete
         """
         if not self._log.is_file():
             return []
@@ -84,7 +84,7 @@ class Reading:
         self._read += len(whole)
         try:
             return [id for line in whole.decode(errors="replace").splitlines() for id in self._add(json.loads(line))]
-        except ValueError:  # it was cut off, by a full disk: that is no end
+        except ValueError:  # a full disk cut it off, so the run did not finish
             self._cut = True
             return []
 
@@ -100,7 +100,7 @@ class Reading:
                 self.results[report["nodeid"]] = Result("error", "CollectError", str(report["longrepr"]))
                 yield report["nodeid"]
             case "SessionFinish":
-                # 0 and 1 are a suite that ran, green or red; the rest is interrupted, broken, misused or empty.
+                # 0 and 1 mean that the suite ran, green or red. Any other status is an interruption, an error or an empty run.
                 self._finished, self._red = report["exitstatus"] in (0, 1), report["exitstatus"] == 1
 
     @property
@@ -121,7 +121,7 @@ def read_run(log: Path, collected: Path) -> Run:
 
 
 def _merge(known: Result | None, report: Mapping[str, Any]) -> Result:
-    """Add one phase of a test to what is known of it; the worst outcome stays."""
+    """Add one phase of a test to what is known of it, and keep the worst outcome."""
     properties = dict(report["user_properties"])
     transcript = properties.get("transcript")
     seconds = report["duration"] + (known.seconds if known else 0.0)

@@ -156,7 +156,7 @@ class Turns:
 
 
 def run_tests(*options: str) -> bool:
-    """Run the suite on the patched tree, and the tests of harness/; with options for pytest, what they say.
+    """Run the suite on the patched tree, and the tests of harness/. Options for pytest choose other tests.
 
     Returns:
         whether all pass
@@ -173,7 +173,7 @@ def run_tests(*options: str) -> bool:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Wait for a process that got Ctrl-C as this one did, and not for long."""
+    """Wait a little for a process that got the same Ctrl-C as this one, then kill it."""
     try:
         process.wait(PATIENCE)
     except subprocess.TimeoutExpired:
@@ -192,7 +192,7 @@ def processors() -> int:
 
 
 def _workers(lane: str) -> int:
-    return 0 if lane == "xla" else processors()  # XLA compiles every shape anew, in each process
+    return 0 if lane == "xla" else processors()  # with XLA each process compiles every shape for itself
 
 
 def _spread(workers: int, python: Sequence[str]) -> list[str]:

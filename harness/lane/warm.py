@@ -1,6 +1,6 @@
-"""A Python that has imported torch and the like already: a server imports them once, and forks for each process that is asked for.
+"""A Python that starts with torch already imported: a server imports it once, and forks a process for each request.
 
-It imports and computes nothing else, so that no process sees what another did: neither its tree nor its device.
+The server imports libraries and computes nothing, so that no process sees another's tree or device.
 """
 
 import atexit
@@ -24,23 +24,23 @@ from typing import Any, NoReturn
 
 from harness import ROOT, HarnessError
 
-# What the suite and the package import, and the package itself not: it is what differs.
+# Libraries that the suite and the package import. The package itself is left out: it differs from run to run.
 LIBRARIES: tuple[str, ...] = ("torch", "torchaudio", "transformers.models.lfm2.modeling_lfm2", "einops", "librosa.filters")
 LIBRARIES += ("scipy.io.wavfile", "sentencepiece", "soundfile", "pytest", "hypothesis.strategies", "xdist.plugin")
-# Of pytest's plugins, which are for tests, and not of the tests: their asserts need no rewriting.
+# pytest warns that it cannot rewrite the asserts of plugins that are imported already. Those asserts need no rewriting.
 IMPORTED_BEFORE = ("-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning")
-# What torch 2.9 and transformers ask of CUDA when they are imported is answered without starting it: where it was started no
-# forked process may use it, nor say in its own words that there is none.
+# At import, torch 2.9 and transformers ask whether CUDA is there. With this they ask NVML, which does not initialise CUDA:
+# after that no forked process could use it.
 ASKED_APART = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 CLIENT = Path(__file__).with_name("warm_client.py")
-# Where nothing else is tried: a Mac's frameworks do not take a fork, and what a GPU's driver makes of one is not known.
+# The lanes that fork. The frameworks of macOS do not survive a fork, and the drivers of GPUs were not tried.
 LANES = ("cpu", "sim", "xla")
 PATIENCE = 5  # seconds from SIGTERM to SIGKILL
 
 
 @contextmanager
 def python(lane: str, environment: Mapping[str, str]) -> Iterator[Sequence[str]]:
-    """Start a server for a lane, and stop it, with all that runs on it, in the end.
+    """Start a server for a lane. At the end, stop it and everything that runs on it.
 
     Args:
         lane: a device
@@ -56,23 +56,23 @@ def python(lane: str, environment: Mapping[str, str]) -> Iterator[Sequence[str]]
         address = str(Path(folder) / "socket")
         command = [sys.executable, "-m", "harness.lane.warm", address]
         environment = {**environment, **ASKED_APART}
-        # Its stdin ends with this process, however that ends.
+        # The server reads the end of its stdin when this process ends, however that happens.
         with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
-            # It listens before it imports, which takes seconds: who asks early waits.
+            # It listens before it imports, which takes seconds; an early request waits.
             if server.stdout and server.stdout.readline() != b"listening\n":
                 raise HarnessError("the process that imports torch once did not start: what it said is above")
             try:
                 yield [sys.executable, "-I", "-S", str(CLIENT), address]
             finally:
-                server.terminate()  # while it imports; later its stdin ends it
+                server.terminate()  # for a server that still imports; later the end of its stdin stops it
 
 
 def main(address: str) -> None:
     """Serve until stdin ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the processes get it themselves
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the forked processes get the signal themselves
     listener = socket.socket(socket.AF_UNIX)
     folder = Path(address).parent
-    os.chdir(folder)  # an address has 107 bytes at the most, which the path of a user's TMPDIR may pass
+    os.chdir(folder)  # an address has at most 107 bytes, and the path of TMPDIR may be longer
     listener.bind(Path(address).name)
     os.chdir(ROOT)
     listener.listen()
@@ -81,7 +81,7 @@ def main(address: str) -> None:
         import_module(library)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     gc.collect()
-    gc.freeze()  # what was imported is no garbage: to look through it anew takes half a second, in each process
+    gc.freeze()  # else each process spends half a second on collecting what was imported
     keepers = []
     while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
         connection, _ = listener.accept()
@@ -92,21 +92,21 @@ def main(address: str) -> None:
         keepers.append(keeper)
         connection.close()
     for keeper in keepers:
-        os.waitpid(keeper, 0)  # what they used of the processors is then known to who waits for this process
-    with suppress(OSError):  # who started this one may be killed, as nox does soon after Ctrl-C, and leaves the folder
+        os.waitpid(keeper, 0)  # so that their CPU time counts as this process's
+    with suppress(OSError):  # nox kills the parent soon after Ctrl-C, which then leaves the folder
         Path(address).unlink()
         folder.rmdir()
 
 
 def _keep(connection: socket.socket) -> NoReturn:
-    """Fork the process that is asked for, tell the client how it ended, and end it when the client is gone or the server is."""
+    """Fork the requested process, tell the client how it ended, and stop it when the client or the server is gone."""
     head, numbers, _, _ = socket.recv_fds(connection, 8, 3)
     length, asked = int.from_bytes(head, "big"), b""
     while len(asked) < length and (more := connection.recv(1 << 20)):
         asked += more
-    if not head or len(asked) < length:  # the client was killed before it had asked
+    if not head or len(asked) < length:  # the client was killed before its request was complete
         os._exit(0)
-    running, ended = os.pipe()  # the process holds `ended` for as long as it lives
+    running, ended = os.pipe()  # `ended` stays open for as long as the process lives
     if not (process := os.fork()):
         connection.close()
         os.close(running)
@@ -124,7 +124,7 @@ def _keep(connection: socket.socket) -> NoReturn:
 
 
 def _become(numbers: Sequence[int], asked: Mapping[str, Any]) -> NoReturn:
-    """Be the process that Python with these arguments would be, but for what is imported already."""
+    """Become the process that Python would be with these arguments, except that libraries are imported already."""
     for target, number in enumerate(numbers):
         os.dup2(number, target)
         os.close(number)
@@ -159,7 +159,7 @@ def _run(arguments: Sequence[str], folder: str) -> int:
 
 
 def _end(status: int) -> NoReturn:
-    """Exit without taking thousands of modules apart, which takes a second."""
+    """Exit without tearing down thousands of modules, which takes a second."""
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # its other end, or itself, is closed

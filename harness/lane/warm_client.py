@@ -1,6 +1,6 @@
-"""Stands in for Python on a command line: hands what follows, with stdin, stdout and stderr, to a server of `warm.py`.
+"""Stands in for Python on a command line: it passes its arguments, stdin, stdout and stderr to a server of `warm.py`.
 
-A script of its own that imports next to nothing: it starts once for each process that the server forks.
+It runs once for each process that the server forks, so it imports next to nothing.
 """
 
 import json
@@ -12,7 +12,7 @@ import sys
 
 def main() -> int:
     """Wait for the process that the server forks, and exit as it does."""
-    # After Ctrl-C that process ends by itself; who kills this one ends it too.
+    # On Ctrl-C that process ends by itself. Killing this one ends it too.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     asked = json.dumps({"arguments": sys.argv[2:], "folder": os.getcwd(), "environment": dict(os.environ)}).encode()
     with socket.socket(socket.AF_UNIX) as server:
@@ -21,7 +21,7 @@ def main() -> int:
         server.connect(name)
         socket.send_fds(server, [len(asked).to_bytes(8, "big")], [0, 1, 2])
         server.sendall(asked)
-        # Its pipes are now that process's alone, so that their other ends see it go.
+        # Only that process keeps the pipes, so that their other ends notice when it ends.
         nothing = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(nothing, number)

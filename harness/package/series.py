@@ -1,4 +1,4 @@
-"""Hold the series to what upstream merges: it applies with `git am`, re-exports to the same bytes, and lints clean."""
+"""Check the series as upstream would: it applies with `git am`, re-exports to the same bytes, and lints clean."""
 
 import argparse
 import re
@@ -71,7 +71,7 @@ def check_message(patch: Path) -> None:
 
 
 def readme(patches: Path = PATCHES) -> str:
-    """Give upstream's README as the series leaves it."""
+    """Return upstream's README with the series applied."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "README.md"
         file.write_text(published_readme(trees.resolve("upstream").path), encoding="utf-8")
@@ -81,7 +81,7 @@ def readme(patches: Path = PATCHES) -> str:
 
 
 def published_readme(tree: Path) -> str:
-    """Find README where an unpacked wheel has it, as the description in its metadata; empty if it has none."""
+    """Find README in an unpacked wheel, which keeps it in its metadata; empty if there is none."""
     return next(iter(distributions(path=[str(tree)]))).metadata["Description"] or ""
 
 
@@ -101,7 +101,7 @@ def examples(upstream: Path, target: Path, patches: Path = PATCHES) -> Path:
 
 
 def lint(tree: Path) -> Counter[str]:
-    """Collect what upstream's linters say of a tree."""
+    """Collect what upstream's linters report on a tree."""
     with checkout() as repository:
         shutil.rmtree(repository / "src")
         shutil.copytree(tree / trees.PACKAGE, repository / "src" / trees.PACKAGE)
@@ -130,7 +130,7 @@ def checkout(upstream: Path | None = None) -> Iterator[Path]:
 
 
 def git(repository: Path, *arguments: str) -> str:
-    """Run git as nobody in particular, whatever the configuration of this host."""
+    """Run git under a neutral name, without the settings of this host."""
     nobody = {f"GIT_{role}_{part}": "nobody@example.invalid" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
     done = subprocess.run(
         ["git", *arguments], cwd=repository, env=world.environment(**world.NO_GIT, **nobody), capture_output=True, text=True
@@ -189,13 +189,13 @@ def check_variants(patches: Path) -> None:
 
 
 def _changes(patch: Path) -> list[str]:
-    """List what a patch says, adds and removes: without its context, and without where it stands."""
+    """List the message of a patch and the lines that it adds and removes, without context and line numbers."""
     said, _, diff = patch.read_text(encoding="utf-8").partition("\n---\n")
     return [said, *re.findall(r"^(?:diff --git .+|[+-].*)$", diff, re.MULTILINE)]
 
 
 def _lint(repository: Path) -> Counter[str]:
-    """Collect what upstream's linters say, without line numbers, which any patch moves."""
+    """Collect what upstream's linters report, without line numbers, which every patch shifts."""
     mypy_cache = CACHE / "mypy-upstream"
     commands = (
         ("ruff", "check", "--no-cache", "--output-format", "concise", "src"),
@@ -214,6 +214,6 @@ def _lint(repository: Path) -> Counter[str]:
 
 
 def command(parser: argparse.ArgumentParser) -> None:
-    """`series`: check it."""
+    """Declare `series`."""
     parser.add_argument("--checkout", type=Path, help="try them on a checkout of upstream's repository")
     parser.set_defaults(run=lambda options: check(options.checkout))

@@ -89,7 +89,7 @@ def build(name: str, patches: Sequence[Path]) -> Tree:
 
 
 def digest(package: Path) -> str:
-    """Hash the files of a package and their names, bytecode aside."""
+    """Hash the files of a package and their names, without bytecode."""
     total = hashlib.sha256()
     for file in sorted(p for p in package.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
         total.update(f"{file.relative_to(package).as_posix()}\0{sha256(file)}\n".encode())
@@ -97,7 +97,7 @@ def digest(package: Path) -> str:
 
 
 def _build(name: str, release: Release, patches: Sequence[Path], cache: Path) -> Tree:
-    """Build a tree, or reuse one that was built from the same wheel and patches and is as it was then."""
+    """Build a tree, or reuse one that was built from the same wheel and patches and was not changed since."""
     trees = cache / "trees"
     trees.mkdir(parents=True, exist_ok=True)
     with FileLock(trees / ".lock"):
@@ -147,7 +147,7 @@ def apply(patch: Path, tree: Path, strip: int = 2) -> None:
         HarnessError: it does not apply
     """
     complaint = git_apply(patch, tree, strip=strip)
-    # git may find nothing to patch, say nothing, and be content.
+    # git can exit with 0 although it found nothing to patch.
     if complaint or (complaint := git_apply(patch, tree, "--check", "--reverse", strip=strip)):
         raise HarnessError(f"{patch.name} does not apply: {complaint}")
 
@@ -158,8 +158,8 @@ def git_apply(patch: Path, tree: Path, *options: str, strip: int = 2) -> str:
     Returns:
         the first of its complaints, empty if there is none
     """
-    # A tree lies inside this repository, which git must not take for the one to patch; and settings of this host
-    # could let it ignore white space.
+    # A tree lies inside this repository, which git must not patch instead. The host's settings are left out because they
+    # could make git ignore white space.
     env = world.environment(**world.NO_GIT, GIT_CEILING_DIRECTORIES=str(tree.parent))
     command = ["git", "apply", f"-p{strip}", *options, str(patch.resolve())]
     done = subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True)
@@ -168,6 +168,6 @@ def git_apply(patch: Path, tree: Path, *options: str, strip: int = 2) -> str:
 
 
 def command(parser: argparse.ArgumentParser) -> None:
-    """`tree`: build one, and print its folder."""
+    """Declare `tree`."""
     parser.add_argument("name", help="upstream or patched")
     parser.set_defaults(run=lambda options: print(resolve(options.name).path))

@@ -19,9 +19,9 @@ class Release:
     Attributes:
         version: as published
         sha256: of its wheel
-        stack: one that it imports on
+        stack: one on which it can be imported
         series: "applies", "variant" or "conflicts"
-        without: ids of bugs that it does not show, each with a pattern of what their tests give there
+        without: ids of the bugs that it does not show, each with a pattern that its tests' results match there
     """
 
     version: str

@@ -175,7 +175,7 @@ def _lines(file: Path) -> set[str]:
 
 
 def command(parser: argparse.ArgumentParser) -> None:
-    """`drift`: try the series on a newer release, or on a checkout."""
+    """Declare `drift`."""
     parser.epilog, parser.formatter_class = STATUS, argparse.RawDescriptionHelpFormatter
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--checkout", type=Path, help="a folder that holds src/liquid_audio/ or liquid_audio/")

@@ -224,6 +224,6 @@ def _python(program: str, tree: Path, *arguments: str) -> tuple[str, str]:
 
 
 def command(parser: argparse.ArgumentParser) -> None:
-    """`releases`: try those of a stack, or merge what was tried."""
+    """Declare `releases`."""
     parser.add_argument("--stack", help="try those of the stack that this environment is (default: merge what was tried)")
     parser.set_defaults(run=lambda options: run(options.stack) if options.stack else merge())

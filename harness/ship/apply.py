@@ -201,7 +201,7 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def command(parser: argparse.ArgumentParser) -> None:
-    """`apply`: patch what is installed, or undo that."""
+    """Declare `apply`."""
     parser.add_argument("environment", type=Path, help="the folder of a virtual environment, or a Python")
     parser.add_argument("--undo", action="store_true", help="go back to the published package")
     parser.set_defaults(run=lambda options: print(apply(options.environment, undo=options.undo)))

@@ -161,7 +161,7 @@ def _run(command: list[str], env: dict[str, str] | None = None) -> None:
 
 
 def command(parser: argparse.ArgumentParser) -> None:
-    """`wheel`: pack one, and try it."""
+    """Declare `wheel`."""
     parser.add_argument(
         "--check", type=Path, metavar="FOLDER", help="make an environment there, install it, and run the suite"
     )

@@ -31,5 +31,5 @@ def take(out: Path = OUT, patches: Path = PATCHES, file: Path = FILE) -> Path:
 
 
 def command(parser: argparse.ArgumentParser) -> None:
-    """`census`: write it anew."""
+    """Declare `census`."""
     parser.set_defaults(run=lambda options: print(f"wrote {take().relative_to(ROOT)}: look at its diff, and run `nox` again"))

@@ -176,5 +176,5 @@ def _clip(message: str, longest: int = LONGEST) -> str:
 
 
 def command(parser: argparse.ArgumentParser) -> None:
-    """`page`: draw what is in `out/`."""
+    """Declare `page`."""
     parser.set_defaults(run=lambda options: print(f"wrote {write().relative_to(ROOT)}"))

@@ -70,5 +70,5 @@ def _lane(lane: views.Lane) -> report.Lane:
 
 
 def command(parser: argparse.ArgumentParser) -> None:
-    """`readme`: write what is between the marks."""
+    """Declare `readme`."""
     parser.set_defaults(run=lambda options: update())

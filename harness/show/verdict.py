@@ -9,7 +9,7 @@ from harness.verdict.lane import run_every_lane, run_lane
 
 
 def command(parser: argparse.ArgumentParser) -> None:
-    """`verdict`: run one lane, or those that every host has."""
+    """Declare `verdict`."""
     parser.add_argument("--device", help="the lane (default: cpu, and sim where there is a compiler)")
     parser.add_argument(
         "--checkpoint", type=Path, help="folder of a real checkpoint, a lane of its own (default: the tiny one)"

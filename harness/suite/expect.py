@@ -1,4 +1,4 @@
-"""What the suite says where pytest's own words would hide the evidence."""
+"""An expectation of an error that keeps any other error visible in the log."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 
 @contextmanager
 def refused(kind: type[Exception], pattern: str) -> Iterator[None]:
-    """Expect an error that says what came and what to do; let any other through, so that the log has its own words.
+    """Expect an error whose message says what was passed and what to do. Any other error is raised, so that the log has it.
 
     Args:
         kind: the exception's type

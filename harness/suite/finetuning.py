@@ -1,4 +1,4 @@
-"""Chats to fine-tune on, made of the clips in the three forms that upstream's data format has."""
+"""Chats to fine-tune on, made from the clips in the three forms of upstream's data format."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,7 +27,7 @@ def chat(form: str, clip: Clip) -> list[Any]:
 
 
 def preprocess(chats: Iterable[list[Any]], folder: Path, mapper: Any) -> None:
-    """Write chats as a dataset; what goes wrong is raised as it is, without the words that datasets wraps about it."""
+    """Write chats as a dataset. An error is raised as it is, without the one that datasets wraps around it."""
     from liquid_audio.data.preprocess import preprocess_dataset
 
     try:

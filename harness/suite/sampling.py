@@ -1,4 +1,4 @@
-"""A plugin of pytest, for `harness.lane.profile`: looks a hundred times a second at what the tests are doing, and counts."""
+"""A pytest plugin for `harness.lane.profile`: it samples what the tests are doing a hundred times a second."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ from types import FrameType
 import pytest
 
 INTERVAL = 0.01  # seconds
-# What a process is doing, by the innermost of its frames that says so: the end of a file's path, and a function, * for any.
+# What a process is doing, by its innermost frame that is listed here: the end of the file's path, and a function, * for any.
 DOING = {
     "import": (("importlib._bootstrap>", "*"), ("_bootstrap_external>", "*")),
     "load": (
@@ -52,7 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 class Sampler(threading.Thread):
-    """Looks at the main thread until it is stopped."""
+    """Samples the main thread until it is stopped."""
 
     def __init__(self, start: float) -> None:
         super().__init__(daemon=True)
@@ -78,7 +78,7 @@ SAMPLER = pytest.StashKey[Sampler]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin, but not in a process that leaves the tests to others."""
+    """Start sampling, except in a process that leaves the tests to workers."""
     if hasattr(config, "workerinput") or not config.getoption("tx"):
         sampler = config.stash[SAMPLER] = Sampler(time.time() - config.getoption("since"))
         sampler.start()

@@ -48,7 +48,7 @@ class Clip:
 
 
 def pad(wave: torch.Tensor, sampling_rate: int) -> torch.Tensor:
-    """Append silence up to a whole number of 1.5 seconds, so that the clips have three lengths in all."""
+    """Append silence up to a multiple of 1.5 seconds, so that the clips have only three lengths."""
     return torch.nn.functional.pad(wave, (0, -wave.shape[-1] % (sampling_rate * 3 // 2)))
 
 
@@ -117,7 +117,7 @@ def transcribe(
 
 
 def mel(processor: Any, samples: torch.Tensor, sampling_rate: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """Return the features that a processor makes of samples in a new chat, on the CPU; no model is asked."""
+    """Return the features that a processor makes of samples in a new chat, on the CPU, without a model."""
     from liquid_audio import ChatState
 
     chat = ChatState(processor, dtype=dtype)

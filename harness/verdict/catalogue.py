@@ -1,4 +1,4 @@
-"""The catalogue of bugs, `tests/bugs.toml`: which tests show each bug of the release, and for which reasons they fail there."""
+"""The catalogue of bugs, `tests/bugs.toml`: the tests that show each bug, and the reasons for which they fail."""
 
 import re
 import tomllib
@@ -12,7 +12,7 @@ from harness import ROOT, HarnessError
 from harness.lane.results import Result
 
 CATALOGUE = ROOT / "tests" / "bugs.toml"
-# What an entry of the catalogue says of the release: only the first is a bug in a maintainer's sense.
+# The kinds of entries. Only the first is a bug as a maintainer would use the word.
 KINDS = {"wrong": "bug", "refuses": "refusal", "lacks": "gap"}
 
 
@@ -23,8 +23,8 @@ class Reason:
     Attributes:
         type: name of the exception's type
         message: a regular expression that its message matches
-        at: innermost functions of the package, as `file.py:function`, of which one is where it comes from
-        judged: what the test compared, where no function of the package raised
+        at: functions of the package, as `file.py:function`; the innermost one of the traceback is among them
+        judged: what the test compared, if no function of the package raised
     """
 
     type: str
@@ -33,7 +33,7 @@ class Reason:
     judged: str = ""
 
     def explains(self, result: "Result") -> bool:
-        """Say whether a test failed like this."""
+        """Say whether a test failed for this reason."""
         placed = result.place in self.at if result.place else bool(self.judged)
         return placed and result.type == self.type and re.search(self.message, result.message, re.DOTALL) is not None
 
@@ -88,7 +88,7 @@ class Catalogue:
     skips: tuple[str, ...] = ()
 
     def on(self, lane: str, stack: str | None = None) -> list[Bug]:
-        """Choose the bugs that show on a lane, on a stack if it has a name."""
+        """Return the bugs that show on a lane and, if one is given, on a stack."""
         return [bug for bug in self.bugs if lane in bug.lanes and stack not in bug.not_on]
 
 

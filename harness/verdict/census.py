@@ -1,8 +1,8 @@
-"""How many tests there are, and what became of them: `tests/census.txt`, which a verdict has to match.
+"""The census, `tests/census.txt`: how many tests there are and what their results are, which a verdict has to match.
 
-Tests that vanish leave no trace in a comparison of two runs. So a file that is committed has, for each lane, a line for each
-test function and one for each glob of each bug; who adds or removes a test sees it in the diff. `python -m harness census` writes
-it anew from the last verdicts. A lane on another stack has lines only where they differ from those of its device.
+A comparison of two runs does not show that a test has vanished. The census does: for each lane it has a line for each test
+function and for each glob of each bug, and a diff shows what was added or removed. `python -m harness census` writes it again
+from the last verdicts. A lane on another stack has lines only where they differ from those of its device.
 """
 
 import re
@@ -19,7 +19,7 @@ HEAD = """\
 # Written by `python -m harness census`. For each lane and test function: tests, fail→pass, pass→pass, the same bits on both trees.
 # For each lane and glob of a bug in bugs.toml: the tests that it names.
 """
-# How the problems begin that a census taken anew puts right.
+# The first words of the problems that a new census solves.
 OURS = (f"{FILE.name} has no census of ", "census: ")
 # What a line counts, by the test function or the bug and its glob.
 type Counts = dict[str, tuple[int, ...]]
@@ -61,18 +61,18 @@ def read(file: Path = FILE) -> dict[str, Counts]:
 
 
 def expected(lanes: Mapping[str, Counts], lane: str, device: str) -> Counts:
-    """Return what a lane has to count: as its device does, where the lane has no line of its own."""
+    """Return what a lane has to count. Where it has no line of its own, its device's line holds."""
     return {**lanes.get(device, {}), **lanes.get(lane, {})}
 
 
 def totals(lane: str, device: str, file: Path = FILE) -> dict[str, int]:
-    """Return how many tests of a lane that holds fail as published, and how many pass on both packages."""
+    """Return how many tests of a lane fail on upstream alone, and how many pass on both trees, by the census."""
     counts = [n for n in expected(read(file), lane, device).values() if len(n) > 1]
     return {kind: total for kind, k in (("fail→pass", 1), ("pass→pass", 2)) if (total := sum(n[k] for n in counts))}
 
 
 def differences(found: Counts, lane: str, device: str, file: Path = FILE) -> Iterator[str]:
-    """Say where a lane differs from the census."""
+    """List where a lane differs from the census."""
     known = expected(read(file), lane, device)
     if not known:
         yield f"{file.name} has no census of {lane}: where this is right, write it with `python -m harness census`"
@@ -88,7 +88,7 @@ def _words(counts: tuple[int, ...]) -> str:
 
 
 def write(found: Mapping[str, tuple[str, Counts]], file: Path = FILE) -> None:
-    """Write what lanes counted over what the census has of them.
+    """Replace the census of some lanes.
 
     Args:
         found: by lane, its device and what it counted; the device's own lane is written first

@@ -1,7 +1,7 @@
-"""Evidence from hosts that CI does not reach: what a lane found there, as a small JSON to commit.
+"""Evidence from hosts that CI does not reach: the verdict of a lane there, as a small JSON to commit.
 
-A lane that does not run shows it with its date and host; it never counts as a pass of this run, and it is stale as soon
-as anything differs that its verdict hangs on. Standard library alone, for `harness.verdict.gate`.
+A lane that does not run cites it with its date and host. It never counts as a pass of this run, and it is stale as soon as a
+file differs that its verdict depends on. It needs only the standard library, for `harness.verdict.gate`.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from harness.verdict.catalogue import CATALOGUE, read_catalogue
 
 FOLDER = ROOT / "fixtures" / "evidence"
 
-# What every record of a verdict has, and of which type.
+# The fields of every record of a verdict, and their types.
 FIELDS: dict[str, type] = {
     "lane": str,
     "date": str,
@@ -38,7 +38,7 @@ FIELDS: dict[str, type] = {
 }
 
 
-# What a record may have as well.
+# Fields that a record may have.
 OPTIONAL = ("stack", "lock sha256")
 
 
@@ -61,7 +61,7 @@ def read_record(file: Path) -> dict[str, Any]:
 
 
 def _lacks(record: Any) -> Iterator[str]:
-    """Find what keeps JSON from being a record."""
+    """Find why JSON is no record of a verdict."""
     if not isinstance(record, dict):
         yield "it holds no object"
         return
@@ -72,7 +72,7 @@ def _lacks(record: Any) -> Iterator[str]:
         if not isinstance(record["host"].get(name), str):
             yield f"{name!r} of its host is missing or no str"
     date.fromisoformat(record["date"])
-    # What holds was counted, and says nothing against itself.
+    # A verdict that holds has counts, and nothing that contradicts it.
     if record["holds"] and not record["counts"].get("fail→pass"):
         yield "it holds and counts no test that fails as published and passes patched"
     if record["holds"] and record.get("problems"):
@@ -90,13 +90,13 @@ def _lacks(record: Any) -> Iterator[str]:
 
 
 def lane_of(record: Mapping[str, Any]) -> str:
-    """Say which lane a record is of, by the name of the folder where that leaves it."""
+    """Return the lane of a record, which is the name of its folder in `out/`."""
     real = "--checkpoint" in record.get("options", ())
     return named(f"real-{record['lane']}" if real else str(record["lane"]), record.get("stack"))
 
 
 def invented(record: Mapping[str, Any]) -> str:
-    """Say what a record that holds, made from these files, has that they have not; "" if nothing."""
+    """Say how a record that claims to hold contradicts the catalogue or the census; "" if it does not."""
     device, lane = record["lane"], lane_of(record)
     bugs = [b.id for b in read_catalogue(CATALOGUE).bugs if device in b.lanes and record.get("stack") not in b.not_on]
     if record["holds"] and sorted(bug["id"] for bug in record["bugs"]) != sorted(bugs):
@@ -118,7 +118,7 @@ def _all_shown(bugs: Sequence[Mapping[str, Any]]) -> int:
 
 
 def write(verdict: Path, folder: Path = FOLDER) -> Path:
-    """Write the evidence of a lane to `<lane>-<host>.json`, over what a host of the same kind gave before.
+    """Write the evidence of a lane to `<lane>-<host>.json`. It replaces that of an earlier host of the same kind.
 
     Args:
         verdict: the lane's verdict.json
@@ -138,7 +138,7 @@ def write(verdict: Path, folder: Path = FOLDER) -> Path:
 
 
 def cite(not_run: Mapping[str, str], folder: Path = FOLDER, patches: Path = PATCHES) -> dict[str, str]:
-    """Add what committed evidence says of each lane to the reason for which it did not run.
+    """Add committed evidence on each lane to the reason for which it did not run.
 
     Raises:
         HarnessError: a file of the folder is no record of a verdict
@@ -160,7 +160,7 @@ def _sentence(record: Mapping[str, Any], patches: Path) -> str:
 
 
 def command(parser: argparse.ArgumentParser) -> None:
-    """`evidence`: run a lane, and keep what it found."""
+    """Declare `evidence`."""
     parser.add_argument("--device", required=True, help="the lane")
     parser.set_defaults(run=_run)
 

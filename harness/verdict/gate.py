@@ -1,4 +1,4 @@
-"""Say whether every lane of a CI run reported a verdict that holds. Standard library alone: it runs without a stack."""
+"""Check that every lane of a CI run reported a verdict that holds. Standard library alone: it runs without a stack."""
 
 import argparse
 import json
@@ -40,14 +40,14 @@ def check(
             problems.append(f"{lane}: {words}")
     for lane in optional:
         print(f"| {lane}, not required | {_report(folder, lane, patches)[1]} |")
-    # A lane that the list forgot would never be missed.
+    # A lane that is not on the list could vanish unnoticed.
     found = {file.parent.relative_to(folder).as_posix() for file in folder.glob("*/*/verdict.json")}
     problems += [f"{lane}: reported, and not on the gate's list" for lane in sorted(found - {*required, *optional})]
     return problems
 
 
 def _report(folder: Path, lane: str, patches: Path) -> tuple[bool, str]:
-    """Say whether one report is there, where it belongs, made from these files, and good; and in words."""
+    """Say whether one report is there, is of its lane and of these files, and holds; and why, in words."""
     file = folder / lane / "verdict.json"
     if not file.is_file():
         return False, "did not report"
@@ -85,7 +85,7 @@ def _misplaced(lane: str, record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def command(parser: argparse.ArgumentParser) -> None:
-    """`gate`: check the lanes of a CI run."""
+    """Declare `gate`."""
     parser.add_argument("folder", type=Path, help="the reports, <artifact>/<lane>/verdict.json")
     parser.add_argument("--require", nargs="+", required=True, metavar="LANE", help="<artifact>/<lane> that must hold")
     parser.add_argument("--optional", nargs="*", default=[], metavar="LANE", help="those that are shown and need not")

@@ -49,12 +49,12 @@ class Verdict:
 
     @property
     def holds(self) -> bool:
-        """Say whether the proof stands."""
+        """Whether there is no problem."""
         return not self.problems
 
 
 def judge(upstream: Run, patched: Run, catalogue: Catalogue, lane: str, stack: str | None = None) -> Verdict:
-    """Compare the two runs of a lane, on a stack if it has a name."""
+    """Compare the two runs of a lane. A stack matters for bugs that do not show on it."""
     bugs = catalogue.on(lane, stack)
     tests = sorted(upstream.collected | patched.collected | upstream.results.keys() | patched.results.keys())
     problems = [*_incomplete("upstream", upstream, catalogue), *_incomplete("patched", patched, catalogue)]
@@ -103,7 +103,7 @@ def outcomes(upstream: Run, patched: Run) -> dict[str, int]:
 
 
 def _incomplete(name: str, run: Run, catalogue: Catalogue) -> Iterator[str]:
-    """Find what keeps a run from being evidence at all."""
+    """Find what makes a run useless as evidence."""
     if not run.collected or not run.results:
         yield f"{name}: no test ran"
         return
@@ -124,7 +124,7 @@ def _incomplete(name: str, run: Run, catalogue: Catalogue) -> Iterator[str]:
 
 
 def _unexpected(test: str, before: Result, after: Result, named: list[Bug]) -> Iterator[str]:
-    """Find what one test did that the catalogue does not say."""
+    """Find how one test differs from the catalogue."""
     if len(named) > 1:
         yield f"{test}: named by several bugs: {', '.join(bug.id for bug in named)}"
     elif named and before.outcome != "failed":
@@ -141,7 +141,7 @@ def _unexpected(test: str, before: Result, after: Result, named: list[Bug]) -> I
 
 
 def surprise(test: str, result: Result, bugs: Sequence[Bug], catalogue: Catalogue) -> str:
-    """Say what a test of one run did that the catalogue does not say; empty if it is as expected.
+    """Say how one test of one run differs from the catalogue; empty if it does not.
 
     Args:
         test: its id

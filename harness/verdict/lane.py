@@ -119,7 +119,7 @@ def _ask(lane: str, options: Sequence[str], stack: str, absent: Mapping[str, str
     both = {name: trees.resolve(name) for name in TREES}
     if both["upstream"].digest == both["patched"].digest:
         raise HarnessError("upstream and patched are the same tree: the series changes nothing")
-    # Another checkpoint is another lane, never over that of the tiny one.
+    # A real checkpoint is a lane of its own, which never replaces that of the tiny one.
     name = named(f"real-{lane}" if checkpoint else lane, stack)
     folder = OUT / name
     # What an earlier run said would stand beside what this one says, and remain if this one is interrupted.

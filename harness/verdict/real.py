@@ -1,4 +1,4 @@
-"""A real checkpoint, given by `--checkpoint`: a lane of its own, which the tiny one never is."""
+"""A real checkpoint, given by `--checkpoint`, which makes a lane of its own."""
 
 import filecmp
 from pathlib import Path
@@ -12,13 +12,13 @@ from harness.lane.results import Run
 from harness.package.checkpoint import MIMI, TINY
 from harness.suite.speech import clips, normalise
 
-# What the suite asks of it; without the last two it cannot speak.
+# The files that the suite needs; without the last two the model cannot speak.
 PARTS = ("config.json", "model.safetensors", "audio_detokenizer/config.json", MIMI)
 CANONICAL = "tests/test_transcription.py::test_canonical_waveform_gives_the_spoken_words[{lane}-float32-{clip}]"
 
 
 def require(folder: Path, option: str = "--checkpoint") -> None:
-    """Refuse what is no real checkpoint, before anything runs.
+    """Check that a folder holds a real checkpoint, before anything runs.
 
     Args:
         folder: that was given
@@ -30,13 +30,13 @@ def require(folder: Path, option: str = "--checkpoint") -> None:
     for part in PARTS:
         if not (folder / part).is_file():
             raise HarnessError(f"{option} {folder}: there is no {part}: expected the folder of a whole LFM2-Audio checkpoint")
-    # Its settings may have been written anew, by whatever loaded and saved it.
+    # One file is enough: saving a checkpoint may rewrite its settings.
     if any(filecmp.cmp(folder / part, TINY / part, shallow=False) for part in ("config.json", "model.safetensors")):
         raise HarnessError(f"{option} {folder} is the tiny checkpoint, which is used without it")
 
 
 def heard(run: Run, lane: str) -> list[tuple[str, str, str, float]]:
-    """List what a checkpoint heard otherwise than the manifest: clip, spoken words, heard words, word error rate."""
+    """List the clips that a checkpoint misheard: clip, spoken words, heard words, word error rate."""
     found = []
     for clip in clips():
         result = run.results.get(CANONICAL.format(lane=lane, clip=clip.id))
@@ -47,7 +47,7 @@ def heard(run: Run, lane: str) -> list[tuple[str, str, str, float]]:
 
 
 def show(found: list[tuple[str, str, str, float]]) -> str:
-    """Print a table of what was heard otherwise, and sum it up in a sentence."""
+    """Print a table of what was misheard, and sum it up in a sentence."""
     table = Table("clip", "spoken", "heard", "WER", title="What this checkpoint hears otherwise", title_justify="left")
     for clip, spoken, words, wer in found:
         table.add_row(clip, spoken, words or "nothing", f"{wer:.0%}")

@@ -1,4 +1,4 @@
-"""Run the mutants of the series: each is killed by a test that is named, or listed with the reason why none does.
+"""Run the mutants of the series: a test kills each one, or it is listed with the reason why none does.
 
 `harness.worth.mutate` proposes them, in an environment that has cosmic-ray. What no test kills stands in `tests/mutants.toml`:
 most of it changes nothing, and of the rest the reason says what.
@@ -68,7 +68,7 @@ class Mutant:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Return what tells it from others, wherever its line has moved."""
+        """Return what identifies it, even if its line has moved."""
         return self.file, self.becomes
 
 
@@ -90,7 +90,7 @@ def read_listed(file: Path = LISTED) -> dict[tuple[str, str], str]:
 
 
 class Hunt:
-    """What puts mutants into the package and asks the tests."""
+    """Puts mutants into the package and runs the tests."""
 
     def __init__(self, trials: Trials, suites: Sequence[Suite], green: Mapping[str, Run], scratch: Path) -> None:
         self.trials, self.suites, self.scratch = trials, suites, scratch
@@ -124,7 +124,7 @@ class Hunt:
         found = self.ask(tree, lane, tests)
         if found and found[0] == NO_END:
             self.must_pass(lane, tests)
-            return self.ask(tree, lane, tests)  # once is no proof: the host may have been out of memory, or of time
+            return self.ask(tree, lane, tests)  # one failure is no proof: the host may have run out of memory or time
         if found and f"tests/{found[0]}" not in self.green[lane].results:
             self.must_pass(lane, [f"tests/{found[0]}"])
         return found
@@ -133,7 +133,7 @@ class Hunt:
         """Run tests on a tree until one turns red."""
         try:
             return red(self.trials.run(tree, lane, tests, "--maxfail", "1"), self.green[lane])
-        except HarnessError as error:  # it cannot even be imported, or it waits for ever
+        except HarnessError as error:  # the mutant cannot be imported, or it waits for ever
             return NO_END, str(error).rpartition(": ")[2]
 
     def must_pass(self, lane: str, tests: list[str]) -> None:
@@ -239,6 +239,6 @@ def table(fates: Sequence[Fate]) -> Table:
 
 
 def command(parser: argparse.ArgumentParser) -> None:
-    """`mutants`: get the changed lines wrong."""
+    """Declare `mutants`."""
     parser.add_argument("proposed", type=Path, help="what `python -m harness.worth.mutate` printed")
     parser.set_defaults(run=lambda options: run(options.proposed))

@@ -1,4 +1,4 @@
-"""Propose mutants of what the series changes: each changed line as a programmer might have got it wrong.
+"""Propose mutants of the series: each changed line with a mistake that a programmer might make.
 
 The operators are cosmic-ray's, and a few of our own for what it does not know: calls and warnings that are dropped, words,
 devices, arguments that are swapped, exceptions that are wider, narrower or of another type. A mutant is a whole file.

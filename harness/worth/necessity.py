@@ -1,4 +1,4 @@
-"""Show that the series has no part too many, and that each patch does what it says and no more.
+"""Show that every part of the series is needed, and that each patch does what it says and no more.
 
 Necessity: without any one piece of the series, a test of its patch's bugs turns red. The staircase: after each patch its bugs
 are gone, those of later patches fail as they do on upstream, and nothing else changed.
@@ -80,7 +80,7 @@ def stairs(suite: Suite, runs: Sequence[Run]) -> tuple[list[list[str]], list[str
 
 
 class Examiner:
-    """What takes pieces out of the series, and looks which test turns red."""
+    """Takes pieces out of the series, and finds the test that then fails."""
 
     def __init__(self, trials: Trials, suites: Sequence[Suite], green: Mapping[str, Run], scratch: Path) -> None:
         self.trials, self.suites, self.green, self.scratch = trials, suites, green, scratch
@@ -101,7 +101,7 @@ class Examiner:
                 return Finding(piece, where, "test", *found)
             if piece.words:
                 return Finding(piece, where, "words")
-            # What ruff says of a name that nothing uses any more is no reason to use it.
+            # ruff reports the name that is no longer used; only mypy shows that the piece is needed.
             errors = [line for line in series.lint(tree) - series.lint(base) if ": error: " in line]
             if errors:
                 return Finding(piece, where, "mypy", says=errors[0])
@@ -226,5 +226,5 @@ def run() -> bool:
 
 
 def command(parser: argparse.ArgumentParser) -> None:
-    """`necessity`: take the series apart."""
+    """Declare `necessity`."""
     parser.set_defaults(run=lambda options: run())

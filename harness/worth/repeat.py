@@ -1,4 +1,4 @@
-"""Give a verdict again and again, in shuffled orders and with random numbers of workers: each must be as the first."""
+"""Give a verdict again and again, in shuffled orders and with random numbers of workers: each must equal the first."""
 
 import argparse
 import os
@@ -20,7 +20,7 @@ TREES = ("upstream", "patched")
 
 
 def differences(first: Mapping[str, Run], other: Mapping[str, Run]) -> Iterator[str]:
-    """Find what the runs on each tree gave otherwise: tests, outcomes, exceptions with their messages, or digests."""
+    """Find how the runs on each tree differ: in tests, outcomes, exceptions with their messages, or digests."""
     for tree, before in first.items():
         after = other[tree]
         for test in sorted(before.collected ^ after.collected):
@@ -62,7 +62,7 @@ def run(lane: str, times: int, seed: int | None) -> bool:
     first: dict[str, Run] = {}
     for n in range(1, times + 1):
         runs, chosen = {}, []
-        # A server of its own for each verdict: what hangs on the order of a set differs from one to the next.
+        # Each verdict has a server of its own, because the order of sets differs from one process to the next.
         with warm.python(lane, environment(lane)) as python:
             for tree in TREES:
                 order, workers = draw.randrange(2**32), draw.randint(1, 2 * (os.cpu_count() or 1))
@@ -107,7 +107,7 @@ def run(lane: str, times: int, seed: int | None) -> bool:
 
 
 def command(parser: argparse.ArgumentParser) -> None:
-    """`repeat`: give a verdict again and again."""
+    """Declare `repeat`."""
     parser.add_argument("--times", type=int, default=10, help="how often (default: 10)")
     parser.add_argument("--seed", type=int, help="of the orders and numbers of workers (default: drawn, and printed)")
     parser.add_argument("--device", default="cpu", help="the lane (default: cpu)")

@@ -1,6 +1,6 @@
 """Run the suite on the other fixes in circulation, and check that it rejects each for the reason that is stated.
 
-They stand in `tests/rivals/`, as patches on the release, with what is expected of each in `rivals.toml`.
+`tests/rivals/` has them as patches on the release, and `rivals.toml` says what to expect of each.
 """
 
 import argparse
@@ -185,5 +185,5 @@ def run() -> bool:
 
 
 def command(parser: argparse.ArgumentParser) -> None:
-    """`rivals`: try the other fixes."""
+    """Declare `rivals`."""
     parser.set_defaults(run=lambda options: run())

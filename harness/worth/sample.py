@@ -1,4 +1,4 @@
-"""The suite on each lane, and the sample of it that says what all of it would."""
+"""The suite on each lane, and a sample of it that stands for the whole."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +14,7 @@ from harness.worth.trial import Trials, red
 
 LANES = ("cpu", "sim")
 WORKERS = max(2, os.cpu_count() or 2)
-# Seconds for a test that starts Python anew: on the other lanes it is left out.
+# Seconds. A slower test starts Python again; it runs on the first lane alone.
 SLOW = 3.0
 
 
@@ -25,7 +25,7 @@ class Suite:
     Attributes:
         bugs: those that show there
         tests: the ids of all tests
-        sample: of those that are run first
+        sample: the ids of those that run first
     """
 
     lane: str
@@ -66,7 +66,7 @@ def _collect(trials: Trials, lane: str, whole: int) -> Suite:
 
 
 def sample(tests: Iterable[str], bugs: Sequence[Bug], whole: int = 4) -> list[str]:
-    """Choose tests that say what all of them would: every one that stands alone, the first and last of each many-fold one.
+    """Choose tests that stand for all: those with few parametrisations, and the first and last parametrisation of the others.
 
     Args:
         tests: ids
@@ -81,7 +81,7 @@ def sample(tests: Iterable[str], bugs: Sequence[Bug], whole: int = 4) -> list[st
 
 
 def each[T, R](pool: ThreadPoolExecutor, work: Callable[[T], R], items: Sequence[T], words: str) -> list[R]:
-    """Do the same with each item, and show how far it is; the results are in the items' order."""
+    """Do the same with each item and show the progress; the results are in the order of the items."""
     futures = [pool.submit(work, item) for item in items]
     for future in track(as_completed(futures), words, total=len(futures)):
         future.result()

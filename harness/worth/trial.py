@@ -1,6 +1,6 @@
 """Run chosen tests of the suite on many trees: each run is a process of its own, forked from one that has imported torch.
 
-That one imports libraries and computes nothing, so no run sees what another did, and none waits for torch again.
+The parent imports libraries and computes nothing, so that no run sees what another did, and none imports torch again.
 """
 
 import os
@@ -23,7 +23,7 @@ ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
 
 
 class Trials:
-    """Runs of the suite, to be used as a context, from any number of threads."""
+    """Runs of the suite. It is a context manager, and any number of threads may use it."""
 
     def __init__(self) -> None:
         closed = world.environment(**ENVIRONMENT)
@@ -39,7 +39,7 @@ class Trials:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """End what still runs, which after Ctrl-C is what threads wait for."""
+        """Stop what still runs, because after Ctrl-C the threads wait for it."""
         with self._lock:
             self._closed = True
             for process in self._running:
@@ -80,7 +80,7 @@ class Trials:
                 process.start()
                 self._running.add(process)
             process.join(LIMIT)
-            process.terminate()  # a piece taken out may leave a test that waits for ever
+            process.terminate()  # without a piece of the series a test may wait for ever
             process.join()
             with self._lock:
                 self._running.discard(process)
@@ -102,7 +102,7 @@ def _pytest(command: Sequence[str], said: Path) -> None:
 
     import pytest
 
-    gc.freeze()  # what was imported is no garbage: to look through it anew takes half a second, twice
+    gc.freeze()  # else pytest spends a second on collecting what was imported
     with said.open("w", encoding="utf-8") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
@@ -111,7 +111,7 @@ def _pytest(command: Sequence[str], said: Path) -> None:
 
 
 def red(run: Run, green: Run | None = None) -> tuple[str, str] | None:
-    """Find a test that does not pass, or gives other bits than before, and what it says.
+    """Find a test that fails or gives other bits than before, and its message.
 
     Args:
         run: the run
@@ -127,7 +127,7 @@ def red(run: Run, green: Run | None = None) -> tuple[str, str] | None:
 
 
 def says(result: Result) -> str:
-    """Give what a test that does not pass says, in a line."""
+    """Return the message of a test that does not pass, in a line."""
     words = " ".join(result.message.split())
     words = f"{words[:117]}..." if len(words) > 120 else words
     return f"{result.type}: {words}" if words else f"{result.type}, without a message"

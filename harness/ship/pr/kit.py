@@ -228,7 +228,7 @@ def _line(file: str, code: str) -> str:
 
 
 def command(parser: argparse.ArgumentParser) -> None:
-    """`pr`: write all of it."""
+    """Declare `pr`."""
     parser.add_argument("--author", help='who sends it, "Name <address>" (default: as git is set up)')
     parser.add_argument("--checkout", type=Path, help="try it on a checkout of upstream's repository")
     parser.set_defaults(run=_run)
