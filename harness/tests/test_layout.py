@@ -1,10 +1,12 @@
 """The folders of the harness are its stages, in an order that the imports follow."""
 
 import ast
+import re
 
 import pytest
 
 from harness import ROOT, STAGES
+from harness.__main__ import COMMANDS
 
 HARNESS = ROOT / "harness"
 MOST_MODULES, MOST_LINES, MOST_WORDS = 8, 250, 3
@@ -74,3 +76,13 @@ def test_a_folder_says_in_three_lines_what_it_is_and_has_eight_modules_at_the_mo
 def test_a_module_is_read_in_a_sitting():
     lines = {named(file): len(file.read_text(encoding="utf-8").splitlines()) for file in MODULES}
     assert {file: n for file, n in lines.items() if n > MOST_LINES} == {}
+
+
+def test_the_map_names_every_stage_in_order_and_every_command_beside_its_own():
+    words = (HARNESS / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[`(\w+)/`\]\(\w+\) \|.*\| (.*?) \|$", words, re.MULTILINE)
+    assert tuple(stage for stage, _ in rows) == STAGES
+    listed = {(stage, name) for stage, names in rows for name in re.findall(r"`(\w+)`", names)}
+    assert listed == {(module.split(".")[0], name) for name, (module, _) in COMMANDS.items()}
+    missing = [target for target in re.findall(r"\]\(([^)#]+)\)", words) if not (HARNESS / target).exists()]
+    assert missing == []

@@ -12,8 +12,9 @@ from rich.console import Console
 
 from harness.lane.progress import Screen, complain, watch
 from harness.lane.results import Reading, Result, Run
+from harness.lane.tests.test_results import phase
 from harness.verdict.judge import surprise
-from harness.verdict.tests.test_verdict import BUG, CATALOGUED, DARK, DEAF, EARS, NOSE, PASS, _phase
+from harness.verdict.tests.test_verdict import BUG, CATALOGUED, DARK, DEAF, EARS, NOSE, PASS
 
 LISTED = Result("skipped", message="no second ear here")
 
@@ -126,7 +127,7 @@ def test_what_pytest_said_is_shown_where_it_did_not_come_to_its_end(tmp_path, ca
 
 def test_a_line_that_is_being_written_is_read_when_it_is_whole(tmp_path):
     log = tmp_path / "log"
-    line = json.dumps(_phase("call")) + "\n" + json.dumps(_phase("teardown")) + "\n"
+    line = json.dumps(phase("call")) + "\n" + json.dumps(phase("teardown")) + "\n"
     reading = Reading(log, tmp_path / "collected")
     assert reading.more() == []
     log.write_text(line[:-20])

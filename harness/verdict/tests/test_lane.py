@@ -9,9 +9,11 @@ import pytest
 from harness import HarnessError, world
 from harness.lane import run as runs_of_suite
 from harness.lane import stacks
+from harness.package import trees
 from harness.show import views
 from harness.verdict import lane
 from harness.verdict.evidence import read_record
+from harness.verdict.tests.test_report import laned
 from harness.verdict.tests.test_verdict import CATALOGUED, PATCHED, UPSTREAM, run
 
 
@@ -117,3 +119,47 @@ def test_an_environment_is_known_by_its_packages(monkeypatch, tmp_path):
     (tmp_path / "pinned.txt").write_text("torch==0.1\n")
     with pytest.raises(HarnessError, match=r"^--stack pinned: pinned\.txt has no torch \d"):
         stacks.require_stack("pinned")
+
+
+def test_trees_that_are_the_same_are_refused_before_anything_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(trees, "resolve", lambda name: trees.Tree(name, tmp_path, "the same digest"))
+    with pytest.raises(HarnessError, match="upstream and patched are the same tree"):
+        lane.run_lane("cpu")
+
+
+def test_a_device_that_this_host_lacks_is_refused_before_anything_runs():
+    with pytest.raises(HarnessError, match=r"--device meta: this .* host cannot compute on it"):
+        lane.run_lane("meta")
+
+
+def test_an_environment_is_not_called_by_the_name_of_a_stack_with_other_packages(tmp_path, monkeypatch):
+    monkeypatch.setattr(stacks, "LOCKS", tmp_path)
+    with pytest.raises(HarnessError, match=r"there is no harness/stacks/floor\.txt"):
+        lane.run_lane("cpu", stack="floor")
+    here = "".join(f"{name}=={version(name)} \\\n    --hash=sha256:0\n" for name in stacks.PACKAGES)
+    (tmp_path / "floor.txt").write_text(here)
+    stacks.require_stack("floor")
+    (tmp_path / "floor.txt").write_text(here.replace("torchaudio==", "torchaudio==0."))
+    with pytest.raises(HarnessError, match=r"floor\.txt has no torchaudio \d.*'suite\(floor\)'"):
+        lane.run_lane("cpu", stack="floor")
+
+
+@pytest.mark.parametrize(("compiler", "lanes"), [(None, ["cpu", "sim"]), ("no C++ compiler: install one", ["cpu"])])
+def test_every_lane_that_this_host_can_have_is_run_and_the_other_named(monkeypatch, tmp_path, compiler, lanes):
+    asked = []
+
+    def run(names, options, stack, absent, *, verbose):
+        asked[:] = names
+        others = {"cpu": {"sim": "not asked for", **absent}, "sim": {"cpu": "not asked for"}}
+        return [laned(UPSTREAM, PATCHED, name, others[name]) for name in names]
+
+    monkeypatch.setattr(lane, "OUT", tmp_path)
+    monkeypatch.setattr(lane, "_run", run)
+    monkeypatch.setattr(lane.devices, "lacks", lambda name: compiler)
+    assert lane.run_every_lane()
+    assert asked == lanes
+    text = (tmp_path / "verdict.md").read_text()
+    assert ("sim (no C++ compiler: install one)" in text) == (compiler is not None)
+    assert "not asked for" not in text
+    assert lane.run_every_lane(stack="floor")
+    assert (tmp_path / "verdict-floor.md").read_text() == text
