@@ -52,7 +52,7 @@ def test_a_path_in_code_is_there(document):
 
 @every_document
 def test_a_session_exists(document):
-    named
+    named = re.findall(r"nox -s [\"']?([\w()-]+)", text(document))
     assert [name for name in named if "NAME" not in name and name not in sessions()] == []
 
 
