@@ -43,7 +43,7 @@ def main() -> int:
     commands.add_parser(
         "census", help="write tests/census.txt anew, from the last verdicts, to see in a diff what came or went"
     )
-    commands.add_parser("readme", help="put the last verdict of cpu and sim into README.md, and its picture into .github/")
+    commands.add_parser("readme", help="put the last verdicts into README.md, .github/matrix.svg and patches/README.md")
     commands.add_parser("page", help="draw the verdicts of out/ as out/report.html and out/matrix.svg")
     kit = commands.add_parser(
         "pr", help="write out/pr/: the series, tests that upstream can take, and what to say of each commit"
