@@ -21,13 +21,16 @@ import pytest
 import torch
 from hypothesis import settings
 
-from harness import ROOT, HarnessError, devices, series, trees
-from harness.checkpoint import complete
-from harness.speech import digest, mel
+from harness import ROOT, HarnessError
+from harness.lane import devices
+from harness.package import series, trees
+from harness.package.checkpoint import complete
+from harness.suite.speech import digest, mel
 
 TREE = pytest.StashKey[trees.Tree]()
 DEVICE = pytest.StashKey[torch.device]()
-# Fixtures that start programs, which take seconds: their tests come first, so that no core waits for one at the end.
+# Fixtures that start programs, which take seconds. Their tests come first where there are workers, so that none of them waits for
+# one at the end, and last in a single process, which a quick test may end before.
 PROGRAMS = {"complaints", "optimised"}
 
 # The same examples in every run, and no more than the first failure, so that two runs can be compared.
@@ -96,7 +99,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if (seed := config.getoption("shuffle")) is not None:
         random.Random(seed).shuffle(items)
     else:
-        items.sort(key=lambda item: PROGRAMS.isdisjoint(getattr(item, "fixturenames", ())))
+        last = not hasattr(config, "workerinput")
+        items.sort(key=lambda item: PROGRAMS.isdisjoint(getattr(item, "fixturenames", ())) != last)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

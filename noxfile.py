@@ -149,7 +149,7 @@ def benchmark(session: nox.Session) -> None:
     try:
         session.run(stack(session), "-m", "harness.cost", *session.posargs)
     finally:
-        session.run(stack(session, "plots"), "-m", "harness.cost.plots")
+        session.run(stack(session, "plots"), "-m", "harness.show.figures.draw")
 
 
 @nox.session
@@ -157,7 +157,7 @@ def compare(session: nox.Session) -> None:
     """Let openai-whisper, faster-whisper and LFM2-Audio hear the same speech: `nox -s compare -- --lfm LiquidAI/LFM2.5-Audio-1.5B`."""
     python = stack(session, "compare")
     if not session.posargs:
-        session.run(python, "-m", "pytest", "harness/compare")
+        session.run(python, "-m", "pytest", "harness/compare/hearing")
     session.run(python, "-m", "harness.compare", *session.posargs)
 
 
@@ -177,7 +177,7 @@ def mutants(session: nox.Session) -> None:
     proposed = Path("out") / "mutants-proposed.json"
     proposed.parent.mkdir(exist_ok=True)
     arguments = [str(folder / "liquid_audio") for folder in folders]
-    proposed.write_text(str(session.run(stack(session, "mutants"), "-m", "harness.mutate", *arguments, silent=True)))
+    proposed.write_text(str(session.run(stack(session, "mutants"), "-m", "harness.worth.mutate", *arguments, silent=True)))
     session.run(python, "-m", "harness", "mutants", str(proposed))
 
 
@@ -203,7 +203,7 @@ def readme(session: nox.Session) -> None:
 def page(session: nox.Session) -> None:
     """Draw the last verdicts as out/report.html, and look at it in a headless Chromium, which the host has to have."""
     session.run(stack(session), "-m", "harness", "page")
-    session.run(stack(session, "browser"), "-m", "harness.browser")
+    session.run(stack(session, "browser"), "-m", "harness.show.look")
 
 
 @nox.session

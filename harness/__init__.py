@@ -7,6 +7,9 @@ CACHE = ROOT / ".cache"
 OUT = ROOT / "out"
 PATCHES = ROOT / "patches"
 
+# The stages, each a folder. A module imports from its own stage and from those before it.
+STAGES = ("package", "suite", "lane", "verdict", "worth", "releases", "cost", "compare", "demo", "show", "ship")
+
 
 class HarnessError(Exception):
     """Something the person at the keyboard can put right; its text is one sentence that says how."""

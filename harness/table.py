@@ -1,4 +1,4 @@
-"""What a command found, as a table: in the terminal, as Markdown, and as JSON for the report."""
+"""Tables of what a command found: printed, and written as Markdown and as JSON for the page."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ class Table:
         title: what it shows
         columns: their names
         rows: a cell for each column
-        note: what a reader has to know of how it was made
+        note: how it was made, for the reader
     """
 
     title: str
@@ -30,7 +30,7 @@ class Table:
     note: str = ""
 
     def markdown(self) -> Iterator[str]:
-        """Render it, line by line."""
+        """Render it as Markdown, line by line."""
         yield from (f"## {self.title}", "", f"| {' | '.join(self.columns)} |", f"|{'---|' * len(self.columns)}")
         yield from (f"| {' | '.join(cell.replace('|', r'\|') for cell in row)} |" for row in self.rows)
         yield from ("", self.note, "")

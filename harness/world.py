@@ -1,6 +1,6 @@
-"""The closed world of a run: what of a user's shell reaches it, and the digest of all that its verdict hangs on.
+"""The closed world of a run: which variables of the shell reach it, and the digest of every file that a verdict depends on.
 
-Standard library alone, for `harness.gate` and `harness.drift`.
+It needs only the standard library, because `harness.verdict.gate` and `harness.releases.drift` run without a stack.
 """
 
 import hashlib
@@ -13,34 +13,37 @@ from typing import Any
 
 from harness import PATCHES, ROOT
 
-# Where programs and libraries are, which devices there are, and which compiler: the rest of a shell stays outside.
+# Variables that say where programs and libraries are, which devices to use, and which compiler. No other one is passed on.
 KEPT = frozenset(
     "PATH HOME USER LOGNAME TMPDIR TEMP TMP TERM COLUMNS CXX LD_LIBRARY_PATH DYLD_LIBRARY_PATH SYSTEMROOT".split()
 )
 KEPT_PREFIXES = ("CUDA_VISIBLE_", "NVIDIA_VISIBLE_", "ROCR_VISIBLE_", "HIP_VISIBLE_", "PJRT_DEVICE", "TPU_")
-# Text is UTF-8, packages are the environment's own, and nothing is asked of a hub.
+# Text is UTF-8, packages come from the environment alone, and no hub is asked.
 FIXED = {"PYTHONUTF8": "1", "PYTHONNOUSERSITE": "1", "HF_HUB_OFFLINE": "1", "LC_ALL": "C.UTF-8"}
-# Nothing of a user's git: neither settings nor a repository that a hook, or a rebase, names.
+# Git without the user's settings, and without the repository that a hook or a rebase names.
 NO_GIT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 
-# pytest's settings are those of tox.ini, whatever file lies beside it.
+# pytest reads tox.ini, even where a pytest.ini lies beside it.
 SETTINGS = ("-c", str(ROOT / "tox.ini"), "--rootdir", str(ROOT))
 
-# What a verdict hangs on, in this repository; the lock of its stack and the patches come on top.
+# The files of this repository that a verdict depends on. The patches and the lock of its stack are added to them.
 SUITE = ("conftest.py", "tox.ini", "tests", "harness", "fixtures/clips", "fixtures/checkpoint")
-APART = ("harness/tests", "harness/stacks", "harness/pr")
+# Files among them that no verdict depends on: tests of the harness, its documents, the other locks, the pull request.
+APART = re.compile(r"harness/(.+/)?tests/|harness/(stacks|ship/pr)/|harness/.*\.md$")
 STALE = "stale: made from other files than these"
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return the variables of a run, with some more."""
+    """Return the environment variables of a run, with some more."""
     kept = {name: value for name, value in os.environ.items() if name in KEPT or name.startswith(KEPT_PREFIXES)}
     return {**kept, **FIXED, **more}
 
 
 @cache
 def digest(stack: str | None = None, patches: Path = PATCHES, lock: str = "", root: Path = ROOT) -> str:
-    """Hash all that a verdict hangs on: suite, catalogue, census, harness, README's examples, fixtures, checkpoint, series, stack.
+    """Hash every file that a verdict depends on.
+
+    These are the suite, catalogue, census, harness, README's examples, clips, checkpoint, series and lock.
 
     Args:
         stack: its name, "pinned" if None
@@ -59,7 +62,7 @@ def digest(stack: str | None = None, patches: Path = PATCHES, lock: str = "", ro
 
 
 def examples(readme: Path) -> list[str]:
-    """Find the programs in README, which the suite runs: all else in it may say what a verdict found."""
+    """Find the programs in README, which the suite runs. The rest of README may report a verdict, so it is not hashed."""
     return re.findall(r"```python\n.+?```", readme.read_text(encoding="utf-8"), re.DOTALL) if readme.is_file() else []
 
 
@@ -74,7 +77,7 @@ def series_sha256(patches: Path = PATCHES) -> str:
 def is_stale(record: Mapping[str, Any], patches: Path = PATCHES) -> bool:
     """Say whether a record was made from other files than these.
 
-    The lock of `latest` is resolved anew now and then: there the record's own counts.
+    The lock of `latest` is resolved again now and then, so a record on `latest` is compared with the lock that it names.
     """
     stack = record.get("stack")
     lock = record.get("lock sha256", "") if stack == "latest" else ""
@@ -95,7 +98,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 def _counts(file: Path, root: Path) -> bool:
     name = file.relative_to(root).as_posix()
-    return file.is_file() and "__pycache__" not in file.parts and not any(name.startswith(f"{apart}/") for apart in APART)
+    return file.is_file() and "__pycache__" not in file.parts and not APART.match(name)
 
 
 def _sha256(file: Path) -> str:

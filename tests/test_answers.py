@@ -5,7 +5,7 @@ from itertools import groupby
 import pytest
 import torch
 
-from harness.speech import clips, digest, hear, normalise, spoken_codes
+from harness.suite.speech import clips, digest, hear, normalise, spoken_codes
 
 pytestmark = pytest.mark.tiny
 

@@ -9,7 +9,7 @@ import copy
 import pytest
 import torch
 
-from harness.speech import clips, normalise, transcribe
+from harness.suite.speech import clips, normalise, transcribe
 
 CLIP = clips()[0]
 CHOSEN = "flash_attention_2"

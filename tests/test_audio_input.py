@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness.expect import refused
-from harness.speech import digest
+from harness.suite.expect import refused
+from harness.suite.speech import digest
 
 RATE = 16_000
 SPEECH = torch.linspace(-0.5, 0.5, 8_000).sin().reshape(1, -1)

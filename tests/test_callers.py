@@ -15,8 +15,8 @@ import torch
 import torchaudio
 from scipy.io import wavfile
 
-from harness.expect import refused
-from harness.speech import CLIPS, clips, normalise, transcribe
+from harness.suite.expect import refused
+from harness.suite.speech import CLIPS, clips, normalise, transcribe
 
 # At 48 kHz each format can hold them, Opus too, and everybody resamples. The sides of the stereo clip differ.
 SPOKEN = {

@@ -13,8 +13,8 @@ import shutil
 import pytest
 import torch
 
-from harness.finetuning import PROMPTS, chat, preprocess
-from harness.speech import CLIPS, clips, digest, normalise, transcribe
+from harness.suite.finetuning import PROMPTS, chat, preprocess
+from harness.suite.speech import CLIPS, clips, digest, normalise, transcribe
 
 SPOKEN = clips()[:3]
 STEPS = 4
@@ -38,27 +38,33 @@ def cpu_mapper(liquid_audio, checkpoint, mapper, device):
     return LFM2AudioChatMapper(liquid_audio.LFM2AudioProcessor.from_pretrained(checkpoint, device="cpu").eval())
 
 
-@pytest.fixture
-def rows(cpu_mapper, tmp_path):
-    """Load a dataset of chats of a form."""
-    from liquid_audio.data.dataloader import LFM2DataLoader
+@pytest.fixture(scope="session")
+def dataset_of(tmp_path_factory):
+    """Make a dataset of chats of a form by a mapper, once."""
+    folder, made = tmp_path_factory.mktemp("datasets"), {}
 
-    def load(form):
-        preprocess([chat(form, clip) for clip in SPOKEN], tmp_path / form, cpu_mapper)
-        return LFM2DataLoader(str(tmp_path / form), context_length=160)
+    def dataset(form, mapper):
+        if (form, mapper) not in made:
+            preprocess([chat(form, clip) for clip in SPOKEN], folder / f"{form}-{len(made)}", mapper)
+            made[form, mapper] = folder / f"{form}-{len(made)}"
+        return made[form, mapper]
 
-    return load
+    return dataset
+
+
+# What a mapper computes on a device is in the last form whole: another device than the CPU makes that one.
+forms_of_a_dataset = [pytest.param(form, marks=pytest.mark.host if form != "interleaved" else ()) for form in PROMPTS]
+# To a step it makes no other difference than those before it together: with sound from the user, and without.
+forms_to_train_on = [pytest.param(form, marks=pytest.mark.host if form == "interleaved" else ()) for form in PROMPTS]
 
 
 @pytest.mark.usefixtures("accelerate")
-@pytest.mark.parametrize("form", PROMPTS)
-def test_a_dataset_holds_what_the_mapper_makes_of_each_chat(mapper, tmp_path, record_property, form):
+@pytest.mark.parametrize("form", forms_of_a_dataset)
+def test_a_dataset_holds_what_the_mapper_makes_of_each_chat(mapper, dataset_of, record_property, form):
     from datasets import load_from_disk
 
-    chats = [chat(form, clip) for clip in SPOKEN[:2]]
-    preprocess(chats, tmp_path / "data", mapper)
-    dataset = load_from_disk(tmp_path / "data")
-    samples = [mapper(chat) for chat in chats]
+    dataset = load_from_disk(dataset_of(form, mapper))
+    samples = [mapper(chat(form, clip)) for clip in SPOKEN]
     for name in dataset.column_names:
         assert dataset[name][:] == [getattr(sample, name).tolist() for sample in samples]
     record_property("digest", digest(*(getattr(sample, name) for sample in samples for name in dataset.column_names)))
@@ -73,6 +79,24 @@ def test_a_device_computes_a_batch_under_its_own_autocast(cpu_mapper, models, de
         found = models(torch.bfloat16)(batch).loss
     record_property("digest", digest(found[None]))
     assert found.isfinite()
+
+
+@pytest.mark.host
+@pytest.mark.filterwarnings("ignore:.*CUDA is not available:UserWarning")
+@pytest.mark.parametrize(("dtype", "given_up"), [("float16", True), ("bfloat16", False)])
+def test_float16_of_cudas_autocast_is_given_up_for_attention(liquid_audio, dtype, given_up):
+    from liquid_audio.model.conformer.utils import avoid_float16_autocast_context
+
+    # As torch.autocast("cuda") leaves it, on a host without CUDA too.
+    before = torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
+    torch.set_autocast_enabled("cuda", True)
+    torch.set_autocast_dtype("cuda", getattr(torch, dtype))
+    try:
+        context = avoid_float16_autocast_context()
+    finally:
+        torch.set_autocast_enabled("cuda", before[0])
+        torch.set_autocast_dtype("cuda", before[1])
+    assert isinstance(context, torch.autocast) == given_up
 
 
 def test_a_batch_without_audio_gives_every_parameter_of_the_encoder_a_gradient(models, device):
@@ -104,14 +128,14 @@ def out(tmp_path):
 # torch 2.8 says so of schedulers that follow one another, whatever a program does.
 @pytest.mark.filterwarnings("ignore:The epoch parameter in:UserWarning")
 @pytest.mark.usefixtures("accelerate")
-@pytest.mark.parametrize("form", PROMPTS)
+@pytest.mark.parametrize("form", forms_to_train_on)
 def test_some_steps_lower_the_loss_and_leave_a_checkpoint_that_transcribes(
-    liquid_audio, processor, checkpoint, rows, device, out, capsys, form
+    liquid_audio, processor, checkpoint, dataset_of, cpu_mapper, device, out, capsys, form
 ):
-    from liquid_audio.data.dataloader import lfm2_collator
+    from liquid_audio.data.dataloader import LFM2DataLoader, lfm2_collator
     from liquid_audio.trainer import Trainer
 
-    data = rows(form)
+    data = LFM2DataLoader(str(dataset_of(form, cpu_mapper)), context_length=160)
     trainer = Trainer(
         checkpoint,
         data,
@@ -125,6 +149,8 @@ def test_some_steps_lower_the_loss_and_leave_a_checkpoint_that_transcribes(
         output_dir=str(out),
     )
     assert {tensor.device.type for tensor in trainer.model.state_dict().values()} == {device.type}
+    pinned = [loader.pin_memory for loader in (trainer.train_loader, trainer.val_loader)]
+    assert device.type != "cuda" or all(pinned)
     batch = lfm2_collator([data[index] for index in range(len(data))]).to(device)
     before = loss(trainer.model, batch)
     trainer.train()
@@ -137,8 +163,9 @@ def test_some_steps_lower_the_loss_and_leave_a_checkpoint_that_transcribes(
     (tuned / "model.safetensors").unlink()
     (out / "final" / "model.safetensors").rename(tuned / "model.safetensors")
     model = liquid_audio.LFM2AudioModel.from_pretrained(tuned, device=device).eval()
+    loaded = model.state_dict()
     for name, tensor in trainer.model.state_dict().items():
-        assert tensor.equal(model.state_dict()[name]), name
+        assert tensor.equal(loaded[name]), name
     spoken = transcribe(processor, model, lambda chat: chat.add_audio(SPOKEN[0].mono(), SPOKEN[0].sampling_rate))
     assert normalise(spoken.text) == SPOKEN[0].text
 
@@ -167,11 +194,10 @@ def test_the_example_makes_a_dataset_without_naming_a_device(device, examples, t
 @pytest.mark.checkout
 @pytest.mark.usefixtures("accelerate", "hub")
 def test_some_steps_of_the_example_lower_the_loss_and_leave_a_checkpoint(
-    device, rows, examples, tmp_path, monkeypatch, capsys
+    dataset_of, cpu_mapper, examples, tmp_path, monkeypatch, capsys
 ):
-    rows("tts")
     monkeypatch.chdir(tmp_path)
-    options = "--data tts --batch-size 2 --max-steps 20 --warmup-steps 1 --num-workers 0"
+    options = f"--data {dataset_of('tts', cpu_mapper)} --batch-size 2 --max-steps 20 --warmup-steps 1 --num-workers 0"
     monkeypatch.setattr("sys.argv", ["train.py", *options.split()])
     runpy.run_path(str(examples / "train.py"), run_name="__main__")
     first, last = (float(value) for value in re.findall(r"TRAIN: .+ loss=(\S+)", capsys.readouterr().out))

@@ -8,8 +8,8 @@ from multiprocessing import get_context
 import pytest
 import torch
 
-from harness import devices
-from harness.speech import clips, digest, mel_digest, normalise, transcribe
+from harness.lane import devices
+from harness.suite.speech import clips, digest, mel_digest, normalise, transcribe
 
 CLIP = clips()[0]
 TOKENS, FRAME, FLAGS = torch.tensor([[1, 2]]), torch.arange(8)[:, None], torch.tensor([1, 1, 3])
@@ -140,6 +140,7 @@ def test_a_pickled_processor_is_on_the_device_and_gives_the_same_mel(processor, 
     assert mel_digest(other, CLIP) == mel_digest(processor, CLIP)
 
 
+@pytest.mark.host
 def test_a_spawned_worker_takes_a_processor(fresh, device):
     pickled = pickle.dumps(fresh.to(device))
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=devices.require, initargs=(str(device),)) as pool:

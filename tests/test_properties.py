@@ -22,8 +22,8 @@ import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from harness.expect import refused
-from harness.speech import digest
+from harness.suite.expect import refused
+from harness.suite.speech import digest
 
 # Nine voices that differ in pitch and loudness, in bursts on digital silence, so that the mel shows how loud they are.
 TIME, VOICE = np.arange(20_000) / 16_000, np.arange(9)[:, None]

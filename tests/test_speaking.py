@@ -7,7 +7,7 @@ all, such as "two nine three four zero".
 import pytest
 import torch
 
-from harness.speech import digest, hear, normalise, spoken_codes
+from harness.suite.speech import digest, hear, normalise, spoken_codes
 
 pytestmark = pytest.mark.tiny
 

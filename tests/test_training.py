@@ -7,8 +7,8 @@ import pytest
 import soundfile
 import torch
 
-from harness.expect import refused
-from harness.speech import digest
+from harness.suite.expect import refused
+from harness.suite.speech import digest
 
 RATE = 22_050
 TONE = np.sin(np.linspace(0, 4_000, RATE)) / 2

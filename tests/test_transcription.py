@@ -7,7 +7,7 @@ import pytest
 import torch
 import torchaudio
 
-from harness.speech import clips, normalise, pad, transcribe
+from harness.suite.speech import clips, normalise, pad, transcribe
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CONTAINERS = {"numpy": torch.Tensor.numpy, "torch": torch.clone}
@@ -48,8 +48,10 @@ FLOAT64_ATOL = 5e-2
 CHAT_RTOL = {"float32": 0.0, "bfloat16": 2**-7}
 
 every_clip = pytest.mark.parametrize("clip", clips(), ids=attrgetter("id"))
-some_clips_and_one_for_the_core = pytest.mark.parametrize(
-    "clip", [pytest.param(clip, id=clip.id, marks=() if n else pytest.mark.core) for n, clip in enumerate(SOME)]
+# A form is converted before it reaches a device, which gets one floating point waveform of each: where that device is not the CPU,
+# one clip shows that it gets there.
+some_clips_and_one_for_a_device = pytest.mark.parametrize(
+    "clip", [pytest.param(clip, id=clip.id, marks=pytest.mark.host if n else pytest.mark.core) for n, clip in enumerate(SOME)]
 )
 
 
@@ -79,6 +81,15 @@ def test_canonical_waveform_gives_the_spoken_words(processor, models, record_pro
     assert normalise(spoken.text) == clip.text
 
 
+@pytest.mark.parametrize(("chat", "model"), [("float32", "bfloat16"), ("bfloat16", "float32")])
+def test_a_model_takes_a_chat_of_another_dtype(processor, models, record_property, chat, model):
+    clip = SOME[0]
+    wave = clip.mono()
+    spoken = transcribe(processor, models(DTYPES[model]), lambda chat: chat.add_audio(wave, clip.sampling_rate), DTYPES[chat])
+    record_property("digest", spoken.digest)
+    assert normalise(spoken.text) == clip.text
+
+
 @every_clip
 @pytest.mark.core
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -90,7 +101,7 @@ def test_silence_after_a_clip_adds_no_words(processor, models, record_property, 
     assert normalise(spoken.text) == clip.text
 
 
-@some_clips_and_one_for_the_core
+@some_clips_and_one_for_a_device
 @pytest.mark.parametrize(("container", "wave_dtype", "shape"), FORMS)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_any_form_of_audio_gives_the_same_words(

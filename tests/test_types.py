@@ -21,7 +21,7 @@ import torch
 from filelock import FileLock
 
 from harness import CACHE, HarnessError
-from harness.speech import CLIPS, clips
+from harness.suite.speech import CLIPS, clips
 
 USERS = Path(__file__).parent / "users"
 ACCEPTED, REFUSED = USERS / "accepted.py", USERS / "refused.py"
@@ -47,7 +47,7 @@ def mypy(tree: Path, folder: Path) -> Complaints:
     """Run mypy on the programs, and return what it says by file and line."""
     # What has no types is Any, and only the programs are judged.
     options = ("--config-file=", "--strict", "--ignore-missing-imports", "--follow-imports=silent", "--output=json")
-    cache = CACHE / "mypy-users"
+    cache = CACHE / "mypy-users" / tree.name.partition("-")[0]  # the suite may run on two trees at once
     # mypy takes no word of the folder in which it finds installed packages by itself.
     env = {} if str(tree) in site.getsitepackages() else {"MYPYPATH": str(tree)}
     command = ("mypy", *options, f"--cache-dir={cache}", ACCEPTED, REFUSED)

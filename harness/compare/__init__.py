@@ -1,1 +1,4 @@
-"""Recognizers side by side on human speech: how many words each gets wrong, how fast, and how much memory it takes."""
+"""How it compares: recognizers side by side on human speech, by wrong words, time and memory.
+
+It reads `fixtures/clips/` and each recognizer's weights, and writes `out/compare*`.
+"""

@@ -12,13 +12,16 @@ from pathlib import Path
 
 import torch
 
-from harness import OUT, ROOT, HarnessError, devices, world
-from harness.compare import figure, sound, tables
+from harness import OUT, ROOT, world
+from harness.command import status
+from harness.compare import figure, tables
 from harness.compare import run as running
-from harness.compare.engines import longest
+from harness.compare.hearing import sound
+from harness.compare.hearing.engines import longest
+from harness.compare.hearing.lfm import obtain
 from harness.compare.keep import keep
-from harness.compare.lfm import obtain
 from harness.compare.score import normaliser, score
+from harness.lane import devices
 from harness.table import Table, publish
 
 PACKAGES = ("torch", "transformers", "openai-whisper", "faster-whisper", "ctranslate2", "silero-vad", "jiwer")
@@ -119,20 +122,16 @@ def main() -> int:
     parser.add_argument("--lfm", metavar="FOLDER-or-NAME", help="LFM2.5-Audio: a folder, or a name on the hub to download")
     parser.add_argument("--keep", action="store_true", help="put the last comparison into README.md, .github/ and fixtures/")
     options = parser.parse_args()
-    try:
-        if options.keep:
-            print(f"wrote {keep().relative_to(ROOT)}: commit it, README.md and .github/compare.svg")
-            return 0
-        for name in options.device or ():
-            devices.require(name)
-        problems = compare(options.device or _devices(), options.threads, options.lfm)
-    except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 2
-    return 1 if problems else 0
+    return status(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> bool:
+    if options.keep:
+        print(f"wrote {keep().relative_to(ROOT)}: commit it, README.md and .github/compare.svg")
+        return True
+    for name in options.device or ():
+        devices.require(name)
+    return not compare(options.device or _devices(), options.threads, options.lfm)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-from harness import plot
-from harness.compare.engines import CUT, WHOLE
+from harness.compare.hearing.engines import CUT, WHOLE
 from harness.compare.run import Run
 from harness.compare.score import pairs, score
+from harness.package import wheels
 
 # Stands on white and on black; and a grey that is replaced by the colour of the page's text.
 COLOURS = {"openai": "#d55e00", "faster": "#009e73", "tiny": "#0090d0", "lfm": "#cc79a7"}
@@ -63,7 +63,7 @@ def draw(runs: Sequence[Run], normalise: Callable[[str], str], source: Path, tit
             axes.spines[["top", "right"]].set_visible(False)
         figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
         file = source.with_suffix(".svg")
-        about = {"Date": None, "Creator": None, "Title": title, "Source": plot.sha256(source)}
+        about = {"Date": None, "Creator": None, "Title": title, "Source": wheels.sha256(source)}
         figure.savefig(file, format="svg", transparent=True, metadata=about)
         pyplot.close(figure)
     file.write_text(for_both_pages(file.read_text(encoding="utf-8"), title), encoding="utf-8")

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import ROOT, HarnessError, trees, world
-from harness.compare.engines import ENGINES, Engine
+from harness import ROOT, HarnessError, world
+from harness.compare.hearing.engines import ENGINES, Engine
+from harness.package import trees
 
 # What makes the tiny checkpoint whole; it needs a tree on its path.
-COMPLETE = "from harness.checkpoint import complete; print(complete())"
+COMPLETE = "from harness.package.checkpoint import complete; print(complete())"
 NO_WEIGHTS = "no weights"
 
 
@@ -60,7 +61,7 @@ def weights(lfm: Path | None) -> dict[str, Path]:
     Raises:
         HarnessError: they cannot be had
     """
-    from harness.compare.weights import base
+    from harness.compare.hearing.weights import base
 
     done = subprocess.run([sys.executable, "-c", COMPLETE], cwd=ROOT, env=_environment(1), stdout=subprocess.PIPE, text=True)
     if done.returncode:
@@ -86,7 +87,7 @@ def _worker(key: str, folder: Path, device: str, threads: int) -> list[Mapping[s
     """Let a recognizer hear everything, and read what it told; if it died, what it told before."""
     with tempfile.TemporaryDirectory(prefix="liquid-audio-compare-") as temporary:
         out = Path(temporary, "told.jsonl")
-        command = [sys.executable, "-m", "harness.compare.worker", key, str(folder), "--device", device]
+        command = [sys.executable, "-m", "harness.compare.hearing.worker", key, str(folder), "--device", device]
         subprocess.run([*command, "--threads", str(threads), "--out", str(out)], cwd=ROOT, env=_environment(threads))
         return [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()] if out.is_file() else []
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.compare.engines import ALL, CUT, WHOLE
+from harness.compare.hearing.engines import ALL, CUT, WHOLE
 from harness.compare.run import Run
 from harness.compare.score import pairs, score
 from harness.table import Table

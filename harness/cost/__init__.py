@@ -1,5 +1,4 @@
-"""Numbers: what the patches cost, what a model of full size costs, and how suite and chats scale.
+"""What it costs: the patches, a model of full size, and how the suite and chats scale; no test hangs on a time.
 
-Each part measures in processes of their own, which import one tree each, and leaves `out/benchmark*.json` and `.md`.
-No test hangs on a time: hosts and hours differ, and only ratios of one run are compared.
+Each part measures in processes that import one tree each, and writes `out/benchmark*.json` and `.md`.
 """

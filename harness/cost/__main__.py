@@ -3,7 +3,8 @@
 import argparse
 import sys
 
-from harness import HarnessError, trees
+from harness.command import status
+from harness.package import trees
 
 
 def main() -> int:
@@ -18,37 +19,32 @@ def main() -> int:
     parser.add_argument("--cases", type=int, nargs="+", help="of scaling (default: 200 500 1000 2000 5000)")
     parser.add_argument("--workers", type=int, nargs="+", help="of scaling (default: 1 2 4)")
     options = parser.parse_args()
-    problems: list[str] = []
     for name, belongs in {"device": "full", "keep": "full", "cases": "scaling", "workers": "scaling"}.items():
         if getattr(options, name) and not getattr(options, belongs):
             parser.error(f"--{name} goes with --{belongs}")
     if options.rounds is not None and (options.full or options.scaling):
         parser.error("--rounds goes with neither --full nor --scaling")
-    try:
-        if options.full:
-            from harness.cost import full
+    return status(lambda: _run(options))
 
-            problems = full.run(options.device or "cpu", options.keep)
-        elif options.scaling:
-            from harness.cost import scaling
 
-            problems = scaling.run(options.cases or scaling.CASES, options.workers or scaling.WORKERS)
-        else:
-            from harness.cost import patches
+def _run(options: argparse.Namespace) -> bool:
+    if options.full:
+        from harness.cost.full import run as full
 
-            rounds = patches.ROUNDS if options.rounds is None else options.rounds
-            patches.require_rounds(rounds)
-            sys.path.insert(0, str(trees.resolve("patched").path))
-            from harness.cost import forms
+        return not full.run(options.device or "cpu", options.keep)
+    if options.scaling:
+        from harness.cost.scaling import run as scaling
 
-            patches.run(rounds, forms.measure())
-    except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 2
-    return 1 if problems else 0
+        return not scaling.run(options.cases or scaling.CASES, options.workers or scaling.WORKERS)
+    from harness.cost.patches import run as patches
+
+    rounds = patches.ROUNDS if options.rounds is None else options.rounds
+    patches.require_rounds(rounds)
+    sys.path.insert(0, str(trees.resolve("patched").path))
+    from harness.cost.patches import forms
+
+    patches.run(rounds, forms.measure())
+    return True
 
 
 if __name__ == "__main__":

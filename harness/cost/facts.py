@@ -9,7 +9,8 @@ from typing import Any
 import psutil
 import torch
 
-from harness import HarnessError, devices, world
+from harness import HarnessError, world
+from harness.lane import devices
 
 PACKAGES = ("torch", "torchaudio", "transformers", "accelerate", "safetensors", "numpy", "scipy")
 GB = 1e9

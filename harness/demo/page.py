@@ -16,15 +16,14 @@ from selenium.webdriver.support.ui import WebDriverWait
 from harness import HarnessError
 from harness.browser import browser
 from harness.demo.host import Server, say
-from harness.demo.talk import Heard, Turn, chats, spoken
+from harness.demo.talk import Heard, Turn, chats
 
 SIZE = 720, 560
 BUTTON = "//button[normalize-space()='{}']"
-# How often the words are said until the page has them right, and how long one saying may take, in seconds.
-HEARINGS, PATIENCE = 4, 60
+# How long one saying of the words may take, in seconds.
+PATIENCE = 60
 # How often to ask for a connection: the demo serves one at a time, and takes a moment to close the last.
 REFUSALS = 4
-CUT = "fastrtc drops a first chunk that has little speech in it, and with it up to a quarter of a second of the words"
 
 # Keeps the connections of the page, what the demo says through them, and each text of the box, with the time.
 LISTEN = """
@@ -193,46 +192,6 @@ class Page:
             return bool(WebDriverWait(self.browser, seconds, 0.1).until(holds))
         except TimeoutException:
             return False
-
-
-def talk(page: Page, words: str, notes: list[str]) -> tuple[list[Turn], bool]:
-    """Take two turns of a chat, reset it, and take one more; what is heard otherwise is said again in a new chat.
-
-    Args:
-        page: where
-        words: what the microphone hears
-        notes: gets what was heard otherwise
-
-    Returns:
-        the three turns, and whether the box was empty after «Reset chat»
-
-    Raises:
-        HarnessError: the page does not connect, or the demo has stopped
-    """
-    both = f"{words} {words}"
-    turns = [page.turn("2-first-turn")]
-    for left in reversed(range(HEARINGS)):
-        if spoken(turns[0], words) or not left:
-            turns.append(page.turn("3-second-turn"))
-        if not left or (len(turns) == 2 and spoken(turns[1], both)):
-            break
-        notes.append(_otherwise(turns[-1]))
-        page.reset()
-        turns = [page.turn("2-first-turn")]
-    emptied = page.reset()
-    page.photograph("4-reset")
-    anew = page.turn("5-first-turn-anew")
-    for _ in range(HEARINGS - 1):
-        if spoken(anew, words):
-            break
-        notes.append(_otherwise(anew))
-        emptied = page.reset() and emptied
-        anew = page.turn("5-first-turn-anew")
-    return [*turns, anew], emptied
-
-
-def _otherwise(turn: Turn) -> str:
-    return f"«{turn.heard.text}» was heard once, and the words said again in a new chat ({CUT})"
 
 
 def photograph_death(browser: webdriver.Chrome, log: str, url: str, pictures: Path) -> None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.speech import normalise
+from harness.suite.speech import normalise
 
 # Of the demo's own, on every device: it stacks the codes of a reply that has none, and the connection is lost with the turn.
 NO_CODES = "stack expects a non-empty TensorList"

@@ -8,10 +8,11 @@ import sys
 
 import pytest
 
-from harness import ROOT, trees, world
+from harness import ROOT, world
 from harness.__main__ import main
-from harness.lane import run_suite
-from harness.verdict import Result
+from harness.lane.results import Result
+from harness.lane.run import run_suite
+from harness.package import trees
 
 
 def test_a_shell_adds_nothing(monkeypatch):
@@ -81,8 +82,15 @@ def repository(tmp_path):
         file = tmp_path / name if name.endswith((".py", ".ini")) else tmp_path / name / "file"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("a\n")
-    for name in ("harness/tests/file", "harness/stacks/pinned.txt", "harness/stacks/floor.txt", "patches/0001.patch"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    for name in (
+        "harness/tests/file",
+        "harness/suite/tests/file",
+        "harness/README.md",
+        "harness/stacks/pinned.txt",
+        "harness/stacks/floor.txt",
+        "patches/0001.patch",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("a\n")
     return tmp_path
 
@@ -100,6 +108,8 @@ def repository(tmp_path):
         ("harness/stacks/pinned.txt", True),
         ("harness/stacks/floor.txt", False),
         ("harness/tests/file", False),
+        ("harness/suite/tests/file", False),
+        ("harness/README.md", False),
     ],
 )
 def test_the_digest_tells_what_a_verdict_hangs_on(repository, file, counts):
@@ -152,7 +162,7 @@ def test_what_cannot_be_written_is_one_sentence(monkeypatch, capsys, number):
         raise OSError(number, os.strerror(number), "out/report.html")
 
     monkeypatch.setattr(sys, "argv", ["harness", "page"])
-    monkeypatch.setattr("harness.page.write", write)
+    monkeypatch.setattr("harness.show.page.write", write)
     assert main() == 2
     assert capsys.readouterr().err == f"error: {os.strerror(number)}: out/report.html\n"
 

@@ -1,0 +1,1 @@
+"""What the patches cost: the time of calls, patched against upstream, with intervals."""

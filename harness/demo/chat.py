@@ -1,0 +1,48 @@
+"""A chat with the demo of three turns, with a reset before the last."""
+
+from harness.demo.page import Page
+from harness.demo.talk import Turn, spoken
+
+# How often the words are said until the page has them right.
+HEARINGS = 4
+CUT = "fastrtc drops a first chunk that has little speech in it, and with it up to a quarter of a second of the words"
+
+
+def talk(page: Page, words: str, notes: list[str]) -> tuple[list[Turn], bool]:
+    """Take two turns of a chat, reset it, and take one more; what is heard otherwise is said again in a new chat.
+
+    Args:
+        page: where
+        words: what the microphone hears
+        notes: gets what was heard otherwise
+
+    Returns:
+        the three turns, and whether the box was empty after «Reset chat»
+
+    Raises:
+        HarnessError: the page does not connect, or the demo has stopped
+    """
+    both = f"{words} {words}"
+    turns = [page.turn("2-first-turn")]
+    for left in reversed(range(HEARINGS)):
+        if spoken(turns[0], words) or not left:
+            turns.append(page.turn("3-second-turn"))
+        if not left or (len(turns) == 2 and spoken(turns[1], both)):
+            break
+        notes.append(_otherwise(turns[-1]))
+        page.reset()
+        turns = [page.turn("2-first-turn")]
+    emptied = page.reset()
+    page.photograph("4-reset")
+    anew = page.turn("5-first-turn-anew")
+    for _ in range(HEARINGS - 1):
+        if spoken(anew, words):
+            break
+        notes.append(_otherwise(anew))
+        emptied = page.reset() and emptied
+        anew = page.turn("5-first-turn-anew")
+    return [*turns, anew], emptied
+
+
+def _otherwise(turn: Turn) -> str:
+    return f"«{turn.heard.text}» was heard once, and the words said again in a new chat ({CUT})"

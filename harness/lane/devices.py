@@ -1,0 +1,113 @@
+"""The devices that this host can compute on, whatever torch reports."""
+
+import os
+import platform
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+
+from harness import CACHE, ROOT, HarnessError
+from harness.lane import sim
+
+# Devices that a lane can ask for, and what each needs.
+NEEDS = {
+    "cuda": "an NVIDIA or AMD GPU with its driver",
+    "mps": "macOS on Apple silicon",
+    "xla": "torch_xla: run `nox -s xla`",
+}
+
+
+def lacks(name: str) -> str | None:
+    """Say what this host lacks to compute on a device: None if it allocates, multiplies and agrees with the CPU."""
+    if _is_xla(name) and find_spec("torch_xla"):
+        # In a process that ends afterwards, because a TPU serves one process at a time.
+        program = f"from harness.lane import devices; devices.require({name!r})"
+        done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+        return (done.stderr.splitlines() or ["torch_xla died"])[-1] if done.returncode else None
+    return _lacks_here(name)
+
+
+def _is_xla(name: str) -> bool:
+    return name.split(":")[0] == "xla"
+
+
+def _load_torch_xla() -> None:
+    """Make torch know xla, which computes on what PJRT_DEVICE names, else on a TPU, else on the CPU. No TPU was tried."""
+    # Each operation in each shape is compiled to a program. The default cache is too small for them and compiles many again.
+    os.environ.setdefault("XLA_COMPILATION_CACHE_SIZE", "65536")
+    import torch_xla
+
+    # In lazy mode, the default, every step of generation is compiled again, which takes minutes.
+    torch_xla.experimental.eager_mode(True)
+
+
+def _lacks_here(name: str) -> str | None:
+    """Say what this process lacks to compute on a device."""
+    try:
+        if name == "sim":
+            sim.load(CACHE / "sim", strict=True)
+        if _is_xla(name) and find_spec("torch_xla"):
+            _load_torch_xla()
+        left = torch.arange(64.0).reshape(8, 8)
+        found = (left.to(name) @ left.to(name)).cpu()
+        if torch.allclose(found, left @ left):
+            return None
+    except (AssertionError, NotImplementedError, RuntimeError) as error:
+        if name == "sim":
+            return str(error)
+    return f"needs {NEEDS.get(name.split(':')[0], 'a device that torch knows')}"
+
+
+def usable(name: str) -> bool:
+    """Say whether this host computes on a device."""
+    return lacks(name) is None
+
+
+def require(name: str) -> torch.device:
+    """Return a device for this process to compute on.
+
+    Raises:
+        HarnessError: this host cannot compute on it
+    """
+    refuse(name, _lacks_here(name))
+    return torch.device(name)
+
+
+def refuse(name: str, reason: str | None) -> None:
+    """Raise a HarnessError if there is a reason why this host cannot compute on a device."""
+    if reason:
+        raise HarnessError(f"--device {name}: this {sys.platform} host cannot compute on it: {reason}")
+
+
+def preferred() -> torch.device:
+    """Return the device that "auto" chooses: the first of cuda, mps and what else torch reports, if it computes, else cpu.
+
+    It is never xla, which torch does not report even after torch_xla is imported.
+    """
+    if torch.cuda.is_available():
+        first = torch.device("cuda")
+    elif torch.backends.mps.is_available():
+        first = torch.device("mps")
+    else:
+        first = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    return first if usable(str(first)) else torch.device("cpu")
+
+
+def describe(name: str) -> str:
+    """Return the model of a GPU, and of the processor for any other device. For xla, add what it computes on."""
+    if _is_xla(name):
+        from torch_xla import runtime
+
+        return f"{runtime.device_type()}, {describe('cpu')}"
+    if name.startswith("cuda"):
+        return torch.cuda.get_device_name(name)
+    if sys.platform == "darwin":
+        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    cpu = Path("/proc/cpuinfo")
+    lines = cpu.read_text(encoding="utf-8").splitlines() if cpu.is_file() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter(models), platform.machine())

@@ -1,0 +1,79 @@
+"""Show where a run of the suite spends its time, and which tests are the slowest."""
+
+import argparse
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from harness import OUT
+from harness.lane import devices, warm
+from harness.lane.progress import complain
+from harness.lane.run import DEFAULT, environment, run_suite
+from harness.suite.sampling import KINDS
+
+TREES = ("upstream", "patched")
+SLOWEST = 15
+NOTE = (
+    "Seconds of all processes that test, together; programs are those that a test starts, waiting is for another process or for a "
+    "test to run, and the last line is the clock's."
+)
+
+
+def run(lanes: tuple[str, ...] = (), *options: str) -> None:
+    """Run the suite on both trees of some lanes, cpu and sim where there is a compiler if none is named, and print tables.
+
+    Raises:
+        HarnessError: this host cannot compute on a device
+    """
+    if not lanes:
+        lanes = tuple(lane for lane in DEFAULT if devices.usable(lane))
+    spent, clock, slow = {}, {}, []
+    for lane in lanes:
+        devices.refuse(lane, devices.lacks(lane))
+        with warm.python(lane, environment(lane)) as python:
+            for tree in TREES:
+                with TemporaryDirectory() as folder:
+                    sampling = ("-p", "harness.suite.sampling", "--sampled", folder, "--since", str(time.time()))
+                    print(f"{lane} {tree}", flush=True)
+                    suite, seconds = run_suite(tree, lane, OUT / "profile" / lane, *sampling, *options, python=python)
+                    name = f"{lane} {tree}"
+                    spent[name], clock[name] = _read(Path(folder)), seconds
+                    complain(suite, OUT / "profile" / lane / f"{tree}.txt")
+                slow += [(result.seconds, name, test.removeprefix("tests/")) for test, result in suite.results.items()]
+    console = Console(highlight=False)
+    console.print(_table(spent, clock), NOTE, "")
+    slowest = Table("seconds", "on", Column("test", overflow="fold"), title="The slowest tests")
+    for n, name, test in sorted(slow, reverse=True)[:SLOWEST]:
+        slowest.add_row(f"{n:.1f}", name, escape(test))
+    console.print(slowest)
+
+
+def _read(folder: Path) -> dict[str, float]:
+    """Add up what the processes of a run did."""
+    found = [json.loads(file.read_text()) for file in folder.glob("*.json")]
+    return {kind: sum(seconds.get(kind, 0.0) for seconds in found) for kind in KINDS}
+
+
+def _table(spent: Mapping[str, Mapping[str, float]], clock: Mapping[str, float]) -> Table:
+    table = Table("seconds", *spent, title="Where the time goes")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for kind in KINDS:
+        table.add_row(kind, *(f"{seconds[kind]:.1f}" for seconds in spent.values()))
+    table.add_section()
+    table.add_row("all", *(f"{sum(seconds.values()):.1f}" for seconds in spent.values()))
+    table.add_row("the clock", *(f"{clock[name]:.1f}" for name in spent))
+    return table
+
+
+def command(parser: argparse.ArgumentParser) -> None:
+    """Declare `profile`."""
+    parser.add_argument("--device", help="the lane (default: cpu, and sim where there is a compiler)")
+    parser.add_argument("options", nargs="*", help="what pytest gets too, after --")
+    parser.set_defaults(run=lambda options: run((options.device,) if options.device else (), *options.options))

@@ -1,0 +1,206 @@
+"""Run the suite on one tree and one device, in processes of its own, or on several in turns."""
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from harness import ROOT, world
+from harness.lane import devices, warm
+from harness.lane.progress import Surprising, complain, watch
+from harness.lane.results import Run, read_run
+
+DEFAULT = ("cpu", "sim")
+SELECTED = {"xla": ("-m", "core")}
+# For a log that nobody reads unless pytest does not come to its end.
+QUIET = ("--quiet", "--tb=no", "--no-summary")
+PATIENCE = 3  # seconds
+
+
+@dataclass(frozen=True)
+class Started:
+    """The suite, as it runs on one tree.
+
+    Attributes:
+        process: pytest
+        words: what the run is called
+        log: what it did, by pytest-reportlog
+        collected: the ids of its tests
+        said: its output, empty if that goes where this process's goes
+        begun: when, by the monotonic clock
+    """
+
+    process: subprocess.Popen[bytes]
+    words: str
+    log: Path
+    collected: Path
+    said: Path | None
+    begun: float
+
+    def finish(self, surprising: Surprising | None = None) -> tuple[Run, float]:
+        """Wait for its end; return the run, and how long it took in seconds.
+
+        Args:
+            surprising: what counts as unexpected, to show progress unless pytest does
+        """
+        try:
+            if self.said and surprising:
+                run = watch(self.process, self.log, self.collected, self.words, surprising)
+                complain(run, self.said)
+            else:
+                self.process.wait()
+                run = read_run(self.log, self.collected)
+        finally:
+            end(self.process)
+        return run, time.monotonic() - self.begun
+
+
+def start_suite(
+    tree: str,
+    lane: str,
+    folder: Path,
+    *options: str,
+    python: Sequence[str] = (sys.executable,),
+    tests: Sequence[str] = ("tests",),
+    workers: int | None = None,
+    verbose: bool = False,
+) -> Started:
+    """Start the suite on one tree, as anybody would by hand.
+
+    Args:
+        tree: "upstream", "patched", or a folder that holds the package
+        lane: a device
+        folder: where its log goes, as `<name of the tree>.jsonl`
+        options: further ones for pytest
+        python: what runs it, on a command line
+        tests: files, folders or ids of tests
+        workers: processes; as many as fit this host and the lane if None
+        verbose: let pytest speak for itself; its output goes to `<name>.txt` otherwise
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    name = Path(tree).name
+    log, collected, said = folder / f"{name}.jsonl", folder / f"{name}.collected.json", folder / f"{name}.txt"
+    for stale in (log, collected, said):
+        stale.unlink(missing_ok=True)
+    command = [*python, "-m", "pytest", *world.SETTINGS, *tests, "--tree", tree, "--device", lane]
+    command += ["--report-log", str(log), "--collected", str(collected), *warm.IMPORTED_BEFORE]
+    command += [*SELECTED.get(lane, ()), *_spread(_workers(lane) if workers is None else workers, python), *options]
+    with nullcontext() if verbose else said.open("wb") as output:
+        quiet = () if verbose else QUIET
+        process = subprocess.Popen([*command, *quiet], cwd=ROOT, env=environment(lane), stdout=output, stderr=output)
+    return Started(process, f"{lane} {name}", log, collected, None if verbose else said, time.monotonic())
+
+
+def run_suite(
+    tree: str, lane: str, folder: Path, *options: str, surprising: Surprising | None = None, **how: Any
+) -> tuple[Run, float]:
+    """Run the suite on one tree: start it as `start_suite` does, and finish it as `Started.finish` does."""
+    return start_suite(tree, lane, folder, *options, **how).finish(surprising)
+
+
+def at_once(lane: str) -> int:
+    """Say how many runs a lane bears beside each other: a GPU has one memory, and a TPU serves one process at a time."""
+    bears_two = lane in warm.LANES and not (lane == "xla" and devices.describe(lane).startswith("TPU"))
+    return 2 if bears_two and processors() > 1 else 1
+
+
+class Turns:
+    """A queue of runs, to be used as a context: what still runs when it is left is ended.
+
+    Two runs beside each other fill the processors to the end; one leaves them waiting for its last tests.
+    """
+
+    def __init__(self, runs: int, python: Sequence[str], *, verbose: bool = False) -> None:
+        """Prepare for so many runs at once, by what stands for Python on a command line; `verbose` as for `start_suite`."""
+        self._pool = ThreadPoolExecutor(runs)
+        self._how: dict[str, Any] = {"python": python, "verbose": verbose}
+        if runs > 1:
+            # A process that has a processor to itself needs none that hands out tests.
+            share = processors() // runs
+            self._how["workers"] = share if share > 1 else 0
+        self._started: list[Started] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for started in self._started:
+            end(started.process)
+
+    def add(self, tree: str, lane: str, folder: Path, *options: str) -> Future[Started]:
+        """Start the suite on a tree when its turn comes, as `start_suite` does; the result is there from then on."""
+        begun: Future[Started] = Future()
+
+        def turn() -> None:
+            try:
+                started = start_suite(tree, lane, folder, *options, **self._how)
+            except BaseException as error:
+                begun.set_exception(error)
+                return
+            self._started.append(started)
+            begun.set_result(started)
+            started.process.wait()
+
+        self._pool.submit(turn)
+        return begun
+
+
+def run_tests(*options: str) -> bool:
+    """Run the suite on the patched tree, and the tests of harness/. Options for pytest choose other tests.
+
+    Returns:
+        whether all pass
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--device", default="cpu")
+    with warm.python(parser.parse_known_args(options)[0].device, os.environ) as python:
+        # A debugger talks to the one process that there is.
+        workers = 0 if {"--pdb", "--trace"}.intersection(options) else _workers("cpu")
+        command = [*python, "-m", "pytest", *warm.IMPORTED_BEFORE, *_spread(workers, python)]
+        # The second apart from the others: once torch knows the stand-in accelerator, it is what "auto" finds.
+        runs = [["--tree", "patched", *options], *([] if options else [["harness/lane/sim"]])]
+        return not any([subprocess.run([*command, *arguments], cwd=ROOT).returncode for arguments in runs])
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Wait a little for a process that got the same Ctrl-C as this one, then kill it."""
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def environment(lane: str) -> dict[str, str]:
+    """Return the variables of a run: where the lane says which device computes, GPUs are hidden, for they change what "auto" finds."""
+    return world.environment(**({"CUDA_VISIBLE_DEVICES": ""} if lane in (*DEFAULT, "xla") else {}))
+
+
+def processors() -> int:
+    """Count the processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _workers(lane: str) -> int:
+    return 0 if lane == "xla" else processors()  # with XLA each process compiles every shape for itself
+
+
+def _spread(workers: int, python: Sequence[str]) -> list[str]:
+    """Say to xdist how many processes there are, each of which it starts by the same words as this one's."""
+    return ["--dist", "load", "--tx", f"{workers}*popen//python={shlex.join(python)}"] if workers else ["--numprocesses", "0"]
+
+
+def command(parser: argparse.ArgumentParser) -> None:
+    """`test`: run the suite on the patched tree, and the tests of the harness."""
+    parser.add_argument("options", nargs="*", help="what pytest gets, after --")
+    parser.set_defaults(run=lambda options: run_tests(*options.options))

@@ -1,0 +1,40 @@
+"""The stacks of packages: which lock of `harness/stacks/` this environment agrees with. It needs only the standard library."""
+
+from collections.abc import Iterator
+from importlib.metadata import version
+
+from harness import ROOT, HarnessError
+
+# The stacks that an environment can be. The first is the default and is left out of names. OWN is an environment that is none.
+STACKS, OWN = ("pinned", "latest", "floor", "xla"), "own"
+LOCKS = ROOT / "harness" / "stacks"
+PACKAGES = ("torch", "torchaudio", "transformers", "safetensors", "numpy")
+
+
+def require_stack(stack: str) -> None:
+    """Check that this environment has the packages of a stack.
+
+    Raises:
+        HarnessError: there is no such lock, or it has another version of a package
+    """
+    if not (LOCKS / f"{stack}.txt").is_file():
+        raise HarnessError(f"--stack {stack}: there is no harness/stacks/{stack}.txt")
+    if strange := next(_strange(stack), ""):
+        raise HarnessError(f"--stack {stack}: {stack}.txt has no {strange}, run `nox -s 'suite({stack})'`")
+
+
+def own_stack() -> str:
+    """Return the stack that this environment is, or "own" if it is none, so that its verdict does not pass for one on `pinned`."""
+    known = [stack for stack in STACKS if (LOCKS / f"{stack}.txt").is_file()]
+    return next((stack for stack in known if not any(_strange(stack))), OWN)
+
+
+def _strange(stack: str) -> Iterator[str]:
+    """Find the packages of this environment that a stack lacks or has in another version."""
+    locked = (LOCKS / f"{stack}.txt").read_text(encoding="utf-8").split()
+    yield from (f"{name} {version(name)}" for name in PACKAGES if f"{name}=={version(name)}" not in locked)
+
+
+def named(what: str, stack: str | None) -> str:
+    """Add the name of a stack to that of a lane's files, unless it is the default."""
+    return what if stack in (None, STACKS[0], what) else f"{what}-{stack}"

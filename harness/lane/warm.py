@@ -1,0 +1,171 @@
+"""A Python that starts with torch already imported: a server imports it once, and forks a process for each request.
+
+The server imports libraries and computes nothing, so that no process sees another's tree or device.
+"""
+
+import atexit
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import traceback
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from pathlib import Path
+from runpy import run_module
+from tempfile import TemporaryDirectory
+from typing import Any, NoReturn
+
+from harness import ROOT, HarnessError
+
+# Libraries that the suite and the package import. The package itself is left out: it differs from run to run.
+LIBRARIES: tuple[str, ...] = ("torch", "torchaudio", "transformers.models.lfm2.modeling_lfm2", "einops", "librosa.filters")
+LIBRARIES += ("scipy.io.wavfile", "sentencepiece", "soundfile", "pytest", "hypothesis.strategies", "xdist.plugin")
+# pytest warns that it cannot rewrite the asserts of plugins that are imported already. Those asserts need no rewriting.
+IMPORTED_BEFORE = ("-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning")
+# At import, torch 2.9 and transformers ask whether CUDA is there. With this they ask NVML, which does not initialise CUDA:
+# after that no forked process could use it.
+ASKED_APART = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
+CLIENT = Path(__file__).with_name("warm_client.py")
+# The lanes that fork. The frameworks of macOS do not survive a fork, and the drivers of GPUs were not tried.
+LANES = ("cpu", "sim", "xla")
+PATIENCE = 5  # seconds from SIGTERM to SIGKILL
+
+
+@contextmanager
+def python(lane: str, environment: Mapping[str, str]) -> Iterator[Sequence[str]]:
+    """Start a server for a lane. At the end, stop it and everything that runs on it.
+
+    Args:
+        lane: a device
+        environment: what the server runs in; each process has its own, but what a library reads when it is imported is this
+
+    Yields:
+        what stands for Python on a command line; Python itself where forking is not for this lane
+    """
+    if lane not in LANES or sys.platform != "linux":
+        yield [sys.executable]
+        return
+    with TemporaryDirectory(prefix="warm-") as folder:
+        address = str(Path(folder) / "socket")
+        command = [sys.executable, "-m", "harness.lane.warm", address]
+        environment = {**environment, **ASKED_APART}
+        # The server reads the end of its stdin when this process ends, however that happens.
+        with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+            # It listens before it imports, which takes seconds; an early request waits.
+            if server.stdout and server.stdout.readline() != b"listening\n":
+                raise HarnessError("the process that imports torch once did not start: what it said is above")
+            try:
+                yield [sys.executable, "-I", "-S", str(CLIENT), address]
+            finally:
+                server.terminate()  # for a server that still imports; later the end of its stdin stops it
+
+
+def main(address: str) -> None:
+    """Serve until stdin ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the forked processes get the signal themselves
+    listener = socket.socket(socket.AF_UNIX)
+    folder = Path(address).parent
+    os.chdir(folder)  # an address has at most 107 bytes, and the path of TMPDIR may be longer
+    listener.bind(Path(address).name)
+    os.chdir(ROOT)
+    listener.listen()
+    print("listening", flush=True)
+    for library in LIBRARIES:
+        import_module(library)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    gc.collect()
+    gc.freeze()  # else each process spends half a second on collecting what was imported
+    keepers = []
+    while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
+        connection, _ = listener.accept()
+        if not (keeper := os.fork()):
+            listener.close()
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            _keep(connection)
+        keepers.append(keeper)
+        connection.close()
+    for keeper in keepers:
+        os.waitpid(keeper, 0)  # so that their CPU time counts as this process's
+    with suppress(OSError):  # nox kills the parent soon after Ctrl-C, which then leaves the folder
+        Path(address).unlink()
+        folder.rmdir()
+
+
+def _keep(connection: socket.socket) -> NoReturn:
+    """Fork the requested process, tell the client how it ended, and stop it when the client or the server is gone."""
+    head, numbers, _, _ = socket.recv_fds(connection, 8, 3)
+    length, asked = int.from_bytes(head, "big"), b""
+    while len(asked) < length and (more := connection.recv(1 << 20)):
+        asked += more
+    if not head or len(asked) < length:  # the client was killed before its request was complete
+        os._exit(0)
+    running, ended = os.pipe()  # `ended` stays open for as long as the process lives
+    if not (process := os.fork()):
+        connection.close()
+        os.close(running)
+        _become(numbers, json.loads(asked))
+    for number in (*numbers, ended):
+        os.close(number)
+    if running not in select.select([connection, sys.stdin, running], [], [])[0]:
+        os.kill(process, signal.SIGTERM)
+        if not select.select([running], [], [], PATIENCE)[0]:
+            os.kill(process, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    with suppress(OSError):
+        connection.sendall((code if code >= 0 else 128 - code).to_bytes(4, "big"))
+    os._exit(0)
+
+
+def _become(numbers: Sequence[int], asked: Mapping[str, Any]) -> NoReturn:
+    """Become the process that Python would be with these arguments, except that libraries are imported already."""
+    for target, number in enumerate(numbers):
+        os.dup2(number, target)
+        os.close(number)
+    os.chdir(asked["folder"])
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    _end(_run(asked["arguments"], asked["folder"]))
+
+
+def _run(arguments: Sequence[str], folder: str) -> int:
+    """Run what stands after `python` on a command line, and return its exit status."""
+    kind, program, *sys.argv[1:] = (word for word in arguments if word != "-u")
+    try:
+        if kind == "-m":
+            sys.path[0] = folder
+            run_module(program, run_name="__main__", alter_sys=True)
+        else:
+            sys.path[0] = ""
+            sys.argv[0] = kind
+            fresh = sys.modules["__main__"] = types.ModuleType("__main__")
+            exec(program, vars(fresh))
+    except SystemExit as end:
+        if end.code is not None and not isinstance(end.code, int):
+            print(end.code, file=sys.stderr)
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _end(status: int) -> NoReturn:
+    """Exit without tearing down thousands of modules, which takes a second."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # its other end, or itself, is closed
+            stream.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,33 @@
+"""Stands in for Python on a command line: it passes its arguments, stdin, stdout and stderr to a server of `warm.py`.
+
+It runs once for each process that the server forks, so it imports next to nothing.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+
+
+def main() -> int:
+    """Wait for the process that the server forks, and exit as it does."""
+    # On Ctrl-C that process ends by itself. Killing this one ends it too.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    asked = json.dumps({"arguments": sys.argv[2:], "folder": os.getcwd(), "environment": dict(os.environ)}).encode()
+    with socket.socket(socket.AF_UNIX) as server:
+        folder, name = os.path.split(sys.argv[1])
+        os.chdir(folder)  # the whole path may be too long for an address
+        server.connect(name)
+        socket.send_fds(server, [len(asked).to_bytes(8, "big")], [0, 1, 2])
+        server.sendall(asked)
+        # Only that process keeps the pipes, so that their other ends notice when it ends.
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(nothing, number)
+        status = server.recv(4)
+    return int.from_bytes(status, "big") if len(status) == 4 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

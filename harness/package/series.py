@@ -1,0 +1,219 @@
+"""Check the series as upstream would: it applies with `git am`, re-exports to the same bytes, and lints clean."""
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import distributions
+from pathlib import Path
+
+from harness import CACHE, PATCHES, HarnessError, world
+from harness.package import trees, wheels
+
+SETTINGS = Path(__file__).parent / "upstream.toml"
+EXPORT = ("format-patch", "--quiet", "--no-numbered", "--zero-commit", "--no-signature", "--full-index")
+# A commit may name threads by their addresses, and nothing in it has to be stripped before it is merged.
+TRAILER = re.compile(r"Bug: https://\S+")
+
+
+def check(upstream: Path | None = None, patches: Path = PATCHES) -> None:
+    """Run every check on the series, with a line of progress for each patch.
+
+    Args:
+        upstream: a checkout of upstream's repository, on whose HEAD to try it, with what only that has
+        patches: the series
+
+    Raises:
+        HarnessError: a patch that upstream could not take as it is
+    """
+    check_variants(patches)
+    with checkout(upstream) as repository:
+        before = _lint(repository)
+        for patch in whole(patches) + (outside(patches) if upstream else []):
+            print(f"checking {patch.name}", file=sys.stderr)
+            check_message(patch)
+            am(repository, patch)
+            if new := _lint(repository) - before:
+                raise HarnessError(f"{patch.name} adds a complaint of upstream's linters: {next(iter(new))}")
+        check_export(repository, whole(patches) + (outside(patches) if upstream else []))
+    print("the series applies with git am, re-exports to the same bytes, and lints as upstream does")
+    if not upstream:
+        for patch in outside(patches):
+            check_message(patch)
+            print(f"{patch.name} is not tried: it changes what no wheel has, so give `--checkout PATH`")
+
+
+def whole(patches: Path) -> list[Path]:
+    """List the series with what it changes of README, which is in no wheel."""
+    return [*trees.series(patches), *sorted((patches / "readme").glob("*.patch"))]
+
+
+def outside(patches: Path) -> list[Path]:
+    """List what the series changes in upstream's repository that the wheel does not have."""
+    return sorted((patches / "checkout").glob("*.patch"))
+
+
+def check_message(patch: Path) -> None:
+    """Check that a patch is a commit that can be merged as it stands.
+
+    Raises:
+        HarnessError: a line of its message would have to be stripped
+    """
+    message = patch.read_text(encoding="utf-8").partition("\n\n")[2].partition("\n---\n")[0]
+    for line in re.findall(r"^[A-Z][\w-]*: .*", message, re.MULTILINE):
+        if not TRAILER.fullmatch(line):
+            raise HarnessError(f"{patch.name} says {line!r}: upstream merges threads by their address, `Bug: https://…`")
+
+
+def readme(patches: Path = PATCHES) -> str:
+    """Return upstream's README with the series applied."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "README.md"
+        file.write_text(published_readme(trees.resolve("upstream").path), encoding="utf-8")
+        for patch in sorted((patches / "readme").glob("*.patch")):
+            trees.apply(patch, Path(folder), strip=1)
+        return file.read_text(encoding="utf-8")
+
+
+def published_readme(tree: Path) -> str:
+    """Find README in an unpacked wheel, which keeps it in its metadata; empty if there is none."""
+    return next(iter(distributions(path=[str(tree)]))).metadata["Description"] or ""
+
+
+def examples(upstream: Path, target: Path, patches: Path = PATCHES) -> Path:
+    """Copy the examples of a checkout of upstream's repository, with the series' changes if it lacks them.
+
+    Raises:
+        HarnessError: they are not those of the release
+    """
+    shutil.copytree(upstream / "examples", target / "examples")
+    for file in upstream.glob("README*.md"):
+        shutil.copy(file, target)
+    for patch in outside(patches):
+        if trees.git_apply(patch, target, "--check", "--reverse", strip=1):
+            trees.apply(patch, target, strip=1)
+    return target / "examples"
+
+
+def lint(tree: Path) -> Counter[str]:
+    """Collect what upstream's linters report on a tree."""
+    with checkout() as repository:
+        shutil.rmtree(repository / "src")
+        shutil.copytree(tree / trees.PACKAGE, repository / "src" / trees.PACKAGE)
+        return _lint(repository)
+
+
+@contextmanager
+def checkout(upstream: Path | None = None) -> Iterator[Path]:
+    """Yield a git repository that holds the release under `src/`, as upstream's does, or a clone of upstream's."""
+    with tempfile.TemporaryDirectory() as folder:
+        repository = Path(folder)
+        if upstream:
+            git(repository, "clone", "--quiet", str(upstream.resolve()), ".")
+            git(repository, "tag", "--force", "release")
+            yield repository
+            return
+        source = trees.resolve("upstream").path / trees.PACKAGE
+        shutil.copytree(source, repository / "src" / trees.PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(SETTINGS, repository / "pyproject.toml")
+        (repository / "README.md").write_text(published_readme(trees.resolve("upstream").path), encoding="utf-8")
+        git(repository, "init", "--quiet")
+        git(repository, "add", "--all")
+        git(repository, "commit", "--quiet", "--message", f"liquid-audio {wheels.RELEASE.version}")
+        git(repository, "tag", "release")
+        yield repository
+
+
+def git(repository: Path, *arguments: str) -> str:
+    """Run git under a neutral name, without the settings of this host."""
+    nobody = {f"GIT_{role}_{part}": "nobody@example.invalid" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
+    done = subprocess.run(
+        ["git", *arguments], cwd=repository, env=world.environment(**world.NO_GIT, **nobody), capture_output=True, text=True
+    )
+    if done.returncode:
+        raise HarnessError(f"git {arguments[0]} failed: {(done.stderr or done.stdout).strip().splitlines()[0]}")
+    return done.stdout
+
+
+def am(repository: Path, patch: Path) -> None:
+    """Commit one patch, with its author and date.
+
+    Raises:
+        HarnessError: it does not apply
+    """
+    try:
+        git(repository, "am", "--quiet", str(patch.resolve()))
+    except HarnessError as error:
+        raise HarnessError(f"{patch.name} does not apply with git am: {error}") from None
+
+
+def check_export(repository: Path, patches: Sequence[Path]) -> None:
+    """Check that the commits since the release export to the files that they came from.
+
+    Raises:
+        HarnessError: a file differs, is missing or is one too many
+    """
+    exported = repository / "exported"
+    git(repository, *EXPORT, "--output-directory", str(exported), "release")
+    expected = {patch.name: patch.read_bytes() for patch in patches}
+    found = {patch.name: patch.read_bytes() for patch in exported.glob("*.patch")}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise HarnessError(
+                f"{name} is not what git exports: run `git {' '.join(EXPORT)} release` in the commits' repository"
+            )
+
+
+def check_variants(patches: Path) -> None:
+    """Check that what is kept for other releases makes the changes of the patch of the same name, or none.
+
+    Raises:
+        HarnessError: a variant of no patch, for no other release, or with other changes
+    """
+    known = {patch.name: patch for patch in patches.glob("*.patch")}
+    others = wheels.RELEASES.keys() - {wheels.RELEASE.version}
+    for variant in sorted(set(patches.glob("*/*")) - {*whole(patches), *outside(patches)}):
+        name = variant.relative_to(patches).as_posix()
+        if variant.name not in known or variant.parent.name not in others:
+            raise HarnessError(f"patches/{name} is no variant of a patch for another release: remove or rename it")
+        if variant.stat().st_size and _changes(variant) != _changes(known[variant.name]):
+            raise HarnessError(
+                f"patches/{name} does not make the changes of patches/{variant.name}: in a repository with liquid-audio "
+                f"{variant.parent.name} and the patches before, run `git am -C1` on that one, and export it"
+            )
+
+
+def _changes(patch: Path) -> list[str]:
+    """List the message of a patch and the lines that it adds and removes, without context and line numbers."""
+    said, _, diff = patch.read_text(encoding="utf-8").partition("\n---\n")
+    return [said, *re.findall(r"^(?:diff --git .+|[+-].*)$", diff, re.MULTILINE)]
+
+
+def _lint(repository: Path) -> Counter[str]:
+    """Collect what upstream's linters report, without line numbers, which every patch shifts."""
+    mypy_cache = CACHE / "mypy-upstream"
+    commands = (
+        ("ruff", "check", "--no-cache", "--output-format", "concise", "src"),
+        ("ruff", "format", "--no-cache", "--check", "src"),
+        ("mypy", "--hide-error-context", "--no-error-summary", "--cache-dir", str(mypy_cache)),
+    )
+    said: Counter[str] = Counter()
+    for command in commands:
+        done = subprocess.run([sys.executable, "-m", *command], cwd=repository, capture_output=True, text=True)
+        if done.returncode not in (0, 1):
+            raise HarnessError(f"{command[0]} failed: {(done.stderr or done.stdout).strip()}")
+        lines = re.sub(r"^(\S+?):\d+(:\d+)?:", r"\1:", done.stdout, flags=re.MULTILINE).splitlines()
+        # Notes explain errors, and counts follow from them.
+        said.update(line for line in lines if re.match(r"src/\S+: (?!note:)|Would reformat:", line))
+    return said
+
+
+def command(parser: argparse.ArgumentParser) -> None:
+    """Declare `series`."""
+    parser.add_argument("--checkout", type=Path, help="try them on a checkout of upstream's repository")
+    parser.set_defaults(run=lambda options: check(options.checkout))

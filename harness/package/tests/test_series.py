@@ -1,0 +1,102 @@
+"""What upstream could not merge is refused, by name."""
+
+import shutil
+from collections import Counter
+
+import pytest
+
+from harness import PATCHES, HarnessError
+from harness.package.series import am, check, check_export, check_message, check_variants, checkout, outside, whole
+from harness.package.trees import digest, resolve, series
+
+
+@pytest.fixture
+def repository():
+    """A git repository that holds the release under src/."""
+    with checkout() as repository:
+        yield repository
+
+
+def test_the_series_applies_with_git_am_and_exports_to_the_same_bytes(repository):
+    for patch in whole(PATCHES):
+        am(repository, patch)
+    check_export(repository, whole(PATCHES))
+
+
+@pytest.mark.parametrize("left_out", series(), ids=lambda patch: patch.name[:4])
+def test_each_patch_can_be_left_out(repository, left_out):
+    for patch in series():
+        if patch != left_out:
+            am(repository, patch)
+
+
+def test_a_patch_that_was_edited_by_hand_is_not_what_git_exports(repository, tmp_path):
+    patches = tmp_path / "patches"
+    shutil.copytree(PATCHES, patches)
+    first = series(patches)[0]
+    first.write_text(first.read_text().replace("diff --git", "edited by hand\ndiff --git", 1))
+    for patch in series(patches):
+        am(repository, patch)
+    with pytest.raises(HarnessError, match=f"^{first.name} is not what git exports"):
+        check_export(repository, whole(patches))
+
+
+@pytest.mark.parametrize("line", ["Forwarded: not-yet", "Bug: none upstream", "Signed-off-by: nobody"])
+def test_a_line_that_would_have_to_be_stripped_is_refused(tmp_path, line):
+    patch = tmp_path / series()[0].name
+    patch.write_text(series()[0].read_text(encoding="utf-8").replace("\n---\n", f"\n{line}\n---\n", 1), encoding="utf-8")
+    check_message(series()[0])
+    with pytest.raises(HarnessError, match=f"^{patch.name} says '{line}'"):
+        check_message(patch)
+
+
+def test_what_a_checkout_alone_has_is_tried_there_and_nowhere_else(repository, monkeypatch, capsys):
+    monkeypatch.setattr("harness.package.series._lint", lambda repository: Counter())
+    last = outside(PATCHES)[-1].name
+    check()
+    assert f"{last} is not tried: it changes what no wheel has, so give `--checkout PATH`\n" in capsys.readouterr().out
+    with pytest.raises(HarnessError, match=f"^{last} does not apply with git am"):
+        check(repository)  # which was made from a wheel
+
+
+def test_a_patch_that_does_not_apply_is_named(repository):
+    last = series()[-1]
+    am(repository, last)
+    with pytest.raises(HarnessError, match=f"^{last.name} does not apply with git am"):
+        am(repository, last)
+
+
+def test_the_trees_are_what_git_am_makes(repository):
+    for patch in series():
+        am(repository, patch)
+    assert digest(repository / "src" / "liquid_audio") == resolve("patched").digest
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """The patches, with what is kept for other releases."""
+    return shutil.copytree(PATCHES, tmp_path / "patches")
+
+
+def test_what_is_kept_for_other_releases_makes_the_same_changes(kept):
+    check_variants(kept)
+
+
+def test_a_variant_that_makes_other_changes_is_named(kept):
+    variant = kept / "1.1.0" / "0005-Choose-the-device-automatically-by-default.patch"
+    variant.write_text(
+        variant.read_text().replace('+        device: torch.device | str = "auto"', '+        device: str = "auto"')
+    )
+    with pytest.raises(
+        HarnessError, match=f"^patches/{variant.parent.name}/{variant.name} does not make the changes of patches/"
+    ):
+        check_variants(kept)
+
+
+@pytest.mark.parametrize("name", ["1.1.0/0001-Another.patch", "1.3.0/{}", "7.7.7/{}"])
+def test_a_variant_of_nothing_is_named(kept, name):
+    orphan = kept / name.format(series(kept)[0].name)
+    orphan.parent.mkdir(exist_ok=True)
+    orphan.touch()
+    with pytest.raises(HarnessError, match=r"^patches/\d.+ is no variant of a patch for another release"):
+        check_variants(kept)

@@ -1,0 +1,91 @@
+"""The published releases that `releases.toml` lists, and their wheels, each pinned by its SHA-256."""
+
+import hashlib
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from harness import HarnessError
+
+
+@dataclass(frozen=True)
+class Release:
+    """A published liquid-audio, and what `harness.releases` must find on it.
+
+    Attributes:
+        version: as published
+        sha256: of its wheel
+        stack: one on which it can be imported
+        series: "applies", "variant" or "conflicts"
+        without: ids of the bugs that it does not show, each with a pattern that its tests' results match there
+    """
+
+    version: str
+    sha256: str
+    stack: str = "pinned"
+    series: str = "applies"
+    without: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def wheel(self) -> str:
+        """File name of the wheel."""
+        return f"liquid_audio-{self.version}-py3-none-any.whl"
+
+
+_LISTED = tomllib.loads((Path(__file__).parent / "releases.toml").read_text(encoding="utf-8"))["release"]
+RELEASES = {entry["version"]: Release(**entry) for entry in _LISTED}
+RELEASE = RELEASES["1.3.0"]
+
+
+def fetch(release: Release, cache: Path) -> Path:
+    """Download the wheel of a release with pip, unless it is here, and verify it.
+
+    Raises:
+        HarnessError: there is no such download, or its SHA-256 is not the pinned one
+    """
+    wheel = cache / "wheels" / release.wheel
+    if not wheel.is_file():
+        print(f"fetching {release.wheel}", file=sys.stderr)
+        download(release.version, wheel.parent)
+    found = sha256(wheel)
+    if found != release.sha256:
+        wheel.unlink()
+        raise HarnessError(
+            f"{release.wheel} has SHA-256 {found}, not the pinned {release.sha256}: removed it, run again to download it anew"
+        )
+    return wheel
+
+
+def download(version: str, folder: Path) -> Path:
+    """Download the wheel of a version with pip, which builds and runs nothing of it.
+
+    Raises:
+        HarnessError: there is no such download
+    """
+    options = ("--quiet", "--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--dest", str(folder))
+    command = [sys.executable, "-m", "pip", "download", *options, f"liquid-audio=={version}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    wheel = folder / Release(version, "").wheel
+    if done.returncode or not wheel.is_file():
+        reason = (done.stderr.strip().splitlines() or ["pip saved another file"])[-1]
+        raise HarnessError(f"cannot download liquid-audio {version}: {reason}")
+    return wheel
+
+
+def unpack(wheel: Path, target: Path) -> None:
+    """Extract the package and its metadata; a member that would land elsewhere is refused."""
+    with zipfile.ZipFile(wheel) as archive:
+        for member in archive.namelist():
+            parts = PurePosixPath(member).parts
+            if member.startswith("/") or ".." in parts or "\\" in member or not parts[0].startswith("liquid_audio"):
+                raise HarnessError(f"{wheel.name} holds {member!r}, which does not belong in it")
+        archive.extractall(target)
+
+
+def sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,0 +1,175 @@
+"""The patched package as a wheel, for the user who cannot wait for a release.
+
+It has a local version, which pip installs over the published one, and says on every file that was changed who did not change it.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+from harness import CACHE, OUT, PATCHES, ROOT, HarnessError
+from harness.package import trees, wheels
+from harness.package.series import readme, whole
+from harness.world import series_sha256
+
+# Raised by hand when the patches change after a wheel was handed out: pip takes wheels of one version for the same wheel.
+BUILD = 3
+# The series that this build is of, by its SHA-256, so that nobody forgets.
+SERIES = "264f6717120a436f55968c8643914fe40be74b773c987089522a9225682e6a1e"
+VERSION = f"{wheels.RELEASE.version}+anydevice.{BUILD}"
+FILE = f"{trees.PACKAGE}-{VERSION}-py3-none-any.whl"
+
+# The earliest date that a zip can hold, which the published wheel has as well.
+EPOCH = "315532800"
+
+NOTICE = f"""\
+liquid-audio {VERSION} is a modified version of liquid-audio {wheels.RELEASE.version}, and not Liquid AI's.
+
+liquid-audio is Copyright Liquid AI, Inc., under the LFM Open License v1.0, of which LICENSE is a copy. The modifications may
+be used under the same license. What it says about commercial use holds for this package as for the published one.
+
+These files were changed or added, by these patches, and say so in their first line. README.md is the description in METADATA.
+"""
+
+
+def build(folder: Path = OUT / "dist") -> Path:
+    """Pack the patched tree; the same patches give the same bytes.
+
+    Args:
+        folder: where the wheel goes
+
+    Returns:
+        the wheel
+
+    Raises:
+        HarnessError: the patches are not those of this build, or the tree cannot be built or packed
+    """
+    if (found := series_sha256()) != SERIES:
+        raise HarnessError(
+            f"the patches are no longer those of {VERSION}: in harness/ship/wheel.py set SERIES to {found}, and raise BUILD if a "
+            "wheel of that version was handed out"
+        )
+    tree = trees.resolve("patched").path
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:
+        source, packed = Path(temporary, "source"), Path(temporary, FILE)
+        shutil.copytree(tree, source, ignore=shutil.ignore_patterns("__pycache__", "tree.json"))
+        _mark(source)
+        for file in source.rglob("*"):
+            file.chmod(0o755 if file.is_dir() else 0o644)  # a wheel keeps modes, and this host's umask is no part of it
+        command = [sys.executable, "-m", "wheel", "pack", str(source), "--dest-dir", temporary]
+        _run(command, env={**os.environ, "SOURCE_DATE_EPOCH": EPOCH})
+        return packed.replace(folder / FILE)
+
+
+def changes(patches: Iterable[Path]) -> dict[str, list[str]]:
+    """Say which files the patches change or add, by their paths in the package, and which patches."""
+    found: dict[str, list[str]] = {}
+    for patch in patches:
+        for file in re.findall(r"^\+\+\+ b/(?:src/)?(\S+)$", patch.read_text(encoding="utf-8"), re.MULTILINE):
+            found.setdefault(file, []).append(patch.stem)
+    return dict(sorted(found.items()))
+
+
+def _mark(source: Path) -> None:
+    """Give an unpacked wheel its version and, as the licence demands, a notice on every file that is not as published."""
+    published = trees.resolve("upstream").path
+    notice = NOTICE
+    for name, patches in changes(whole(PATCHES)).items():
+        notice += f"\n{name}\n" + "".join(f"    {patch}\n" for patch in patches)
+        if not name.startswith(trees.PACKAGE):
+            continue
+        file = source / name
+        done = "Changed from" if (published / name).exists() else "Added to"
+        by = ", ".join(patch[:4] for patch in patches)
+        mark = f"# {done} liquid-audio {wheels.RELEASE.version} by {by}, not by Liquid AI: see licenses/NOTICE of {VERSION}.\n"
+        file.write_bytes(mark.encode() + file.read_bytes())
+
+    info = source / f"{trees.PACKAGE}-{wheels.RELEASE.version}.dist-info"
+    info = info.rename(source / f"{trees.PACKAGE}-{VERSION}.dist-info")
+    (info / "licenses" / "NOTICE").write_text(notice, encoding="utf-8", newline="\n")
+    metadata = info / "METADATA"
+    head = metadata.read_text(encoding="utf-8").partition("\n\n")[0]
+    head = head.replace(f"\nVersion: {wheels.RELEASE.version}\n", f"\nVersion: {VERSION}\n")
+    head = head.replace("\nLicense-File: LICENSE\n", "\nLicense-File: LICENSE\nLicense-File: NOTICE\n")
+    mark = f"**Changed** from {wheels.RELEASE.version}, not by Liquid AI: see licenses/NOTICE. What follows is upstream's, patched."
+    metadata.write_text(f"{head}\n\n{mark}\n\n{readme()}", encoding="utf-8", newline="\n")
+
+
+def install(wheel: Path, environment: Path) -> tuple[Path, Path]:
+    """Install the published package and the wheel over it, as a user does, in a new environment on top of this one.
+
+    Nothing is downloaded but, once, the published wheel: what they depend on is found in this environment.
+
+    Args:
+        wheel: the patched one
+        environment: a folder, made anew
+
+    Returns:
+        its Python, and the folder where packages are installed
+
+    Raises:
+        HarnessError: pip cannot install either, or finds a dependency that is not met
+    """
+    _run([sys.executable, "-m", "venv", "--clear", "--without-pip", str(environment)])
+    base = {"base": str(environment), "platbase": str(environment)}
+    site = Path(sysconfig.get_path("purelib", "venv", base))
+    python = Path(sysconfig.get_path("scripts", "venv", base)) / "python"
+    (site / "below.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n", encoding="utf-8")
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
+    published = wheels.fetch(wheels.RELEASE, CACHE)
+    # Even where the environment below has one, which pip would take for this one's.
+    _run([*pip, "install", "--quiet", "--no-index", "--no-deps", "--ignore-installed", str(published)])
+    _run([*pip, "install", "--quiet", "--no-index", str(wheel)])
+    _run([*pip, "check"])
+    return python, site
+
+
+def check(wheel: Path, environment: Path) -> None:
+    """Install the wheel in a new environment and run the suite on what is installed there, on the CPU.
+
+    Raises:
+        HarnessError: it does not install, or a test does not pass
+    """
+    from harness.lane.run import run_suite
+    from harness.verdict.catalogue import Catalogue
+    from harness.verdict.judge import surprise
+
+    python, site = install(wheel, environment.absolute())
+    print(f"installed over {wheels.RELEASE.version} in {environment}, pip check is clean", flush=True)
+    fails = partial(surprise, bugs=(), catalogue=Catalogue(()))
+    run, seconds = run_suite(str(site), "cpu", OUT / "wheel", python=[str(python)], surprising=fails)
+    failed = sorted(test for test in run.collected if test not in run.results or run.results[test].outcome != "passed")
+    if failed or not (run.collected and run.finished):
+        raise HarnessError(f"{len(failed)} of {len(run.collected)} tests do not pass on the installed wheel: {failed[:1]}")
+    print(f"{len(run.collected)} tests pass on {site}, in {seconds:.0f} s")
+
+
+def _run(command: list[str], env: dict[str, str] | None = None) -> None:
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    if done.returncode:
+        reason = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+        raise HarnessError(f"`{' '.join(command[1:4])}` failed: {''.join(reason)}")
+
+
+def command(parser: argparse.ArgumentParser) -> None:
+    """Declare `wheel`."""
+    parser.add_argument(
+        "--check", type=Path, metavar="FOLDER", help="make an environment there, install it, and run the suite"
+    )
+    parser.set_defaults(run=_command)
+
+
+def _command(options: argparse.Namespace) -> None:
+    file = build()
+    print(f"{wheels.sha256(file)}  {file.relative_to(ROOT)}", flush=True)
+    if options.check:
+        check(file, options.check)

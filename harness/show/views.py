@@ -1,0 +1,179 @@
+"""What the lanes of `out/` found, as the page and the picture show it."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness import HarnessError, world
+from harness.lane import stacks
+from harness.lane.results import Result, Run, read_run
+from harness.verdict import evidence
+from harness.verdict.judge import outcomes
+from harness.verdict.report import FORM, HEARD, SHAPES, SIGNS, in_a_line
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A lane that left a verdict.
+
+    Attributes:
+        name: of its folder, "cpu" or "cpu-floor"
+        record: its verdict.json
+        runs: the suite's runs on "upstream" and "patched"
+    """
+
+    name: str
+    record: Mapping[str, Any]
+    runs: Mapping[str, Run]
+
+    @property
+    def command(self) -> str:
+        """What runs it anew."""
+        device, options = self.record["lane"], self.record.get("options", [])
+        if self.record["stack"] == stacks.OWN:
+            return " ".join(["python -m harness verdict --device", device, *options])
+        session = "" if device in ("cpu", "sim") else f" -s {device}"
+        if self.record["stack"] not in (None, "pinned", device):
+            session = f' -s "suite({self.record["stack"]})"'
+        return " ".join([f"python3 -m nox{session}", *(["--", *options] if options else [])])
+
+
+def read(out: Path, patches: Path) -> tuple[list[Lane], dict[str, str]]:
+    """Read the lanes that left a verdict on a series; say of each other folder why it does not count."""
+    lanes, stale = [], {}
+    for file in sorted(out.glob("*/verdict.json")):
+        name = file.parent.name
+        try:
+            record = evidence.read_record(file)
+        except HarnessError:
+            stale[name] = f"out/{name} has no verdict that this version can read"
+            continue
+        if world.is_stale(record, patches):
+            stale[name] = f"what out/{name} holds is {world.STALE}"
+            continue
+        if (own := evidence.lane_of(record)) != name:
+            stale[name] = f"what out/{name} holds is the record of another lane, {own}"
+            continue
+        logs = {
+            tree: (file.parent / f"{tree}.jsonl", file.parent / f"{tree}.collected.json") for tree in ("upstream", "patched")
+        }
+        runs = {tree: read_run(*log) for tree, log in logs.items()}
+        if _is_of(record, runs):
+            lanes.append(Lane(name, record, runs))
+        else:
+            stale[name] = f"the logs in out/{name} are of another run than its verdict"
+    # The two that every host has come first.
+    return sorted(lanes, key=lambda lane: (lane.record["lane"] not in ("cpu", "sim"), lane.name)), stale
+
+
+def main(lanes: Sequence[Lane]) -> list[Lane]:
+    """Choose one lane for each device: the first of its stacks, as `read` orders them."""
+    first = {lane.record["lane"]: lane for lane in reversed(lanes)}
+    return [lane for lane in lanes if lane is first[lane.record["lane"]]]
+
+
+def _is_of(record: Mapping[str, Any], runs: Mapping[str, Run]) -> bool:
+    """Say whether a verdict was made from these runs: of the same outcomes, among them those that it says failed."""
+    ran = all(run.results for run in runs.values())
+    counts = outcomes(runs["upstream"], runs["patched"]) if ran else {}
+    shown = [test for bug in record["bugs"] for test in bug["shown"]]
+    failed = {test for test, result in runs["upstream"].results.items() if result.outcome == "failed"}
+    return counts == record["counts"] and failed.issuperset(shown)
+
+
+def blocks(lane: Lane) -> Iterator[dict[str, Any]]:
+    """Lay out what became of audio: a block for each container, a row for each dtype, a cell for each shape."""
+    tests: dict[tuple[str, str], dict[str, list[re.Match[str]]]] = {}
+    for test in sorted(lane.runs["patched"].results.keys() | lane.runs["upstream"].results.keys()):
+        if match := FORM.search(test):
+            container, dtype = match["form"].split("-")
+            tests.setdefault((container, dtype), {}).setdefault(match["shape"], []).append(match)
+    for container in sorted({container for container, _ in tests}):
+        dtypes = sorted((dtype for c, dtype in tests if c == container), key=by_size)
+        rows = [
+            {"dtype": d, "cells": [_cell(lane, (container, d, s), tests[container, d].get(s, [])) for s in SHAPES]}
+            for d in dtypes
+        ]
+        yield {"container": container, "rows": rows}
+
+
+def by_size(dtype: str) -> tuple[str, int, str]:
+    """Order dtypes by their kind, then by their size."""
+    return dtype.strip("0123456789"), len(dtype), dtype
+
+
+def _cell(lane: Lane, form: tuple[str, str, str], matches: Sequence[re.Match[str]]) -> dict[str, Any]:
+    container, dtype, shape = form
+    sides = {tree: _side(run, matches) for tree, run in lane.runs.items()}
+    return {"id": slug(f"{lane.name}-{container}-{dtype}-{shape}"), "form": f"{container} {dtype}", "shape": shape, **sides}
+
+
+def _side(run: Run, matches: Sequence[re.Match[str]]) -> dict[str, Any]:
+    """Sum up a cell's tests on one tree, what is the same once; its kind is theirs where they agree."""
+    groups: dict[tuple[str, ...], dict[str, Any]] = {}
+    outcomes = Counter[str]()
+    for match in matches:
+        result = run.results.get(match.string, Result("missing"))
+        outcomes[result.heard] += 1
+        same = (result.outcome, result.type, result.message, result.where, str(result.transcript))
+        group = groups.setdefault(same, {"result": result, "dtypes": {}, "clips": {}})
+        group["dtypes"].setdefault(match["clip"], []).append(match["dtype"])
+    for group in groups.values():
+        for clip, dtypes in group["dtypes"].items():
+            group["clips"].setdefault(tuple(dtypes), []).append(clip)
+    kind = next(iter(outcomes), "none") if len(outcomes) < 2 and outcomes.keys() <= SIGNS.keys() else "mixed"
+    words = (
+        ", ".join(f"{n} of {outcomes.total()} {HEARD.get(heard, heard)}" for heard, n in sorted(outcomes.items())) or "no test"
+    )
+    return {"kind": kind, "words": words, "groups": list(groups.values())}
+
+
+def bugs(lanes: Sequence[Lane]) -> list[dict[str, Any]]:
+    """Gather what every lane says of each bug: its tests, and the exceptions that they gave, the most frequent in a line."""
+    bugs: dict[str, dict[str, Any]] = {}
+    for lane in lanes:
+        results = lane.runs["upstream"].results
+        for bug in lane.record["bugs"]:
+            known = bugs.setdefault(bug["id"], {**bug, "lanes": {}, "exceptions": Counter(), "functions": Counter()})
+            known["lanes"][lane.name] = {"shown": len(bug["shown"]), "fixed": bug["fixed"]}
+            for test in bug["shown"]:
+                known["exceptions"][(results[test].type, results[test].message, results[test].where)] += 1
+                known["functions"][test.partition("[")[0].removeprefix("tests/")] += 1
+    for bug in bugs.values():
+        bug["gives"] = [in_a_line(kind, message) for (kind, message, _), _ in bug["exceptions"].most_common(1)]
+    return sorted(bugs.values(), key=lambda bug: str(bug["patch"]))
+
+
+def runs(lanes: Sequence[Lane]) -> dict[str, Any]:
+    """Say of each lane where it ran, with what, and how to run it again."""
+    rows = []
+    for lane in lanes:
+        host, packages, seconds = (lane.record[name] for name in ("host", "packages", "seconds"))
+        rows.append(
+            [
+                lane.name,
+                f"{host['device']}, {host['system']} {host['machine']}, Python {host['python']}",
+                ", ".join(f"{name} {version}" for name, version in packages.items()),
+                f"{lane.record['date']}, {sum(seconds.values()):.0f} s",
+                f"`{lane.command}`",
+            ]
+        )
+    return {"columns": ["lane", "host", "packages", "ran", "again"], "rows": rows}
+
+
+def not_run(lanes: Sequence[Lane]) -> dict[str, str]:
+    """Gather what no lane ran, with the reason that says most."""
+    ran = {lane.record["lane"] for lane in lanes}
+    reasons: dict[str, str] = {}
+    for lane in lanes:
+        for name, reason in lane.record.get("not run", {}).items():
+            if name not in ran and reasons.get(name, "not asked for") == "not asked for":
+                reasons[name] = reason
+    return reasons
+
+
+def slug(text: str) -> str:
+    return re.sub(r"[^\w-]+", "-", text)

@@ -1,0 +1,24 @@
+"""An expectation of an error that keeps any other error visible in the log."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+
+@contextmanager
+def refused(kind: type[Exception], pattern: str) -> Iterator[None]:
+    """Expect an error whose message says what was passed and what to do. Any other error is raised, so that the log has it.
+
+    Args:
+        kind: the exception's type
+        pattern: what its message matches
+    """
+    try:
+        yield
+    except kind as error:
+        if not re.search(pattern, str(error)):
+            raise
+    else:
+        pytest.fail(f"nothing was raised, expected {kind.__name__}")

@@ -1,0 +1,173 @@
+"""Evidence from hosts that CI does not reach: the verdict of a lane there, as a small JSON to commit.
+
+A lane that does not run cites it with its date and host. It never counts as a pass of this run, and it is stale as soon as a
+file differs that its verdict depends on. It needs only the standard library, for `harness.verdict.gate`.
+"""
+
+import argparse
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from harness import OUT, PATCHES, ROOT, HarnessError, world
+from harness.lane.stacks import named
+from harness.verdict import census
+from harness.verdict.catalogue import CATALOGUE, read_catalogue
+
+FOLDER = ROOT / "fixtures" / "evidence"
+
+# The fields of every record of a verdict, and their types.
+FIELDS: dict[str, type] = {
+    "lane": str,
+    "date": str,
+    "holds": bool,
+    "counts": dict,
+    "same bits": int,
+    "bugs": list,
+    "host": dict,
+    "packages": dict,
+    "release": dict,
+    "trees": dict,
+    "series": list,
+    "series sha256": str,
+    "digest": str,
+    "seconds": dict,
+}
+
+
+# Fields that a record may have.
+OPTIONAL = ("stack", "lock sha256")
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """Read a verdict.json or an evidence file.
+
+    Raises:
+        HarnessError: it is no JSON, or lacks what a verdict has to say
+    """
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        wrong = next(_lacks(record), "")
+    except ValueError as error:
+        wrong = str(error)
+    except (AttributeError, KeyError, TypeError) as error:
+        wrong = f"a part of it is of another form ({error!r})"
+    if wrong:
+        raise HarnessError(f"{file} is no record of a verdict, {wrong}: remove it or make it anew")
+    return dict(record)
+
+
+def _lacks(record: Any) -> Iterator[str]:
+    """Find why JSON is no record of a verdict."""
+    if not isinstance(record, dict):
+        yield "it holds no object"
+        return
+    for name, kind in FIELDS.items():
+        if not isinstance(record.get(name), kind):
+            yield f"{name!r} is missing or no {kind.__name__}"
+    for name in ("system", "machine", "device"):
+        if not isinstance(record["host"].get(name), str):
+            yield f"{name!r} of its host is missing or no str"
+    date.fromisoformat(record["date"])
+    # A verdict that holds has counts, and nothing that contradicts it.
+    if record["holds"] and not record["counts"].get("fail→pass"):
+        yield "it holds and counts no test that fails as published and passes patched"
+    if record["holds"] and record.get("problems"):
+        yield "it holds and names problems"
+    if record["holds"] and set(record["counts"]) - {"fail→pass", "pass→pass"}:
+        yield "it holds and counts tests that do not pass patched"
+    if record["holds"] and any(
+        not shown or _number(shown) != bug["fixed"] for bug in record["bugs"] for shown in [bug["shown"]]
+    ):
+        yield "it holds and has a bug that is not shown or not fixed"
+    if record["holds"] and record["counts"].get("fail→pass") != _all_shown(record["bugs"]):
+        yield "it holds, and its bugs are not shown by as many tests as it counts"
+    if record["same bits"] > record["counts"].get("pass→pass", 0):
+        yield "it counts more tests with the same bits than pass on both packages"
+
+
+def lane_of(record: Mapping[str, Any]) -> str:
+    """Return the lane of a record, which is the name of its folder in `out/`."""
+    real = "--checkpoint" in record.get("options", ())
+    return named(f"real-{record['lane']}" if real else str(record["lane"]), record.get("stack"))
+
+
+def invented(record: Mapping[str, Any]) -> str:
+    """Say how a record that claims to hold contradicts the catalogue or the census; "" if it does not."""
+    device, lane = record["lane"], lane_of(record)
+    bugs = [b.id for b in read_catalogue(CATALOGUE).bugs if device in b.lanes and record.get("stack") not in b.not_on]
+    if record["holds"] and sorted(bug["id"] for bug in record["bugs"]) != sorted(bugs):
+        return "does not name the bugs of the catalogue"
+    if record["holds"] and not lane.startswith("real-") and record["counts"] != census.totals(lane, device):
+        return "does not count the tests of the census"
+    return ""
+
+
+def _number(shown: Any) -> int:
+    """Count tests, which a verdict lists and evidence counts."""
+    return shown if isinstance(shown, int) else len(shown)
+
+
+def _all_shown(bugs: Sequence[Mapping[str, Any]]) -> int:
+    """Count the tests of all bugs, which are all that fail as published."""
+    listed = {test for bug in bugs if not isinstance(bug["shown"], int) for test in bug["shown"]}
+    return len(listed) + sum(bug["shown"] for bug in bugs if isinstance(bug["shown"], int))
+
+
+def write(verdict: Path, folder: Path = FOLDER) -> Path:
+    """Write the evidence of a lane to `<lane>-<host>.json`. It replaces that of an earlier host of the same kind.
+
+    Args:
+        verdict: the lane's verdict.json
+        folder: where committed evidence is
+
+    Returns:
+        the file
+    """
+    record = {name: value for name, value in read_record(verdict).items() if name in (*FIELDS, *OPTIONAL)}
+    record["bugs"] = [{"id": bug["id"], "shown": len(bug["shown"]), "fixed": bug["fixed"]} for bug in record["bugs"]]
+    host = record["host"]
+    words = re.findall("[a-z0-9]+", f"{record['lane']} {host['system']} {host['machine']} {host['device']}".lower())
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{'-'.join(words)}.json"
+    file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return file
+
+
+def cite(not_run: Mapping[str, str], folder: Path = FOLDER, patches: Path = PATCHES) -> dict[str, str]:
+    """Add committed evidence on each lane to the reason for which it did not run.
+
+    Raises:
+        HarnessError: a file of the folder is no record of a verdict
+    """
+    records = sorted((read_record(file) for file in folder.glob("*.json")), key=lambda record: str(record["date"]))
+    return {
+        lane: "; ".join([reason, *(_sentence(record, patches) for record in records if record["lane"] == lane)])
+        for lane, reason in not_run.items()
+    }
+
+
+def _sentence(record: Mapping[str, Any], patches: Path) -> str:
+    host = record["host"]
+    kind = "committed evidence"
+    if wrong := world.STALE if world.is_stale(record, patches) else invented(record):
+        kind += f", {'which ' * (wrong != world.STALE)}{wrong}"
+    held = "held" if record["holds"] else "did not hold"
+    return f"{kind}: {held} on {record['date']} on {host['device']}, {host['system']} {host['machine']}"
+
+
+def command(parser: argparse.ArgumentParser) -> None:
+    """Declare `evidence`."""
+    parser.add_argument("--device", required=True, help="the lane")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> bool:
+    from harness.verdict.lane import run_lane  # which imports this module, and more than the standard library
+
+    found = run_lane(options.device).verdict
+    print(f"wrote {write(OUT / found.lane / 'verdict.json').relative_to(ROOT)}: commit it")
+    return found.holds

@@ -1,0 +1,164 @@
+"""Propose mutants of the series: each changed line with a mistake that a programmer might make.
+
+The operators are cosmic-ray's, and a few of our own for what it does not know: calls and warnings that are dropped, words,
+devices, arguments that are swapped, exceptions that are wider, narrower or of another type. A mutant is a whole file.
+It runs where cosmic-ray is installed, and prints JSON: `python -m harness.worth.mutate UPSTREAM PATCHED`, with the folders of the trees.
+"""
+
+import ast
+import difflib
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+# What cosmic-ray replaces by each of the others: one other tells as much.
+ONE_OF = ("NumberReplacer", "ReplaceBinaryOperator", "ReplaceComparisonOperator", "ReplaceUnaryOperator")
+# Files in which a function that the series changes anywhere loses its other statements too, one at a time.
+WHOLE = ("model/lfm2_audio.py", "processor.py", "utils.py")
+
+# In a line: what is replaced, by what, and how it is called.
+LINES = [
+    (r'"cuda"', '"mps"', "another device"),
+    (r'"cpu"', '"cuda"', "another device"),
+    (r'"auto"', '"cpu"', "another device"),
+    (r"self\.device\b", '"cpu"', "another device"),
+    (r"\btorch\.tensor\((\w+)\)", r'torch.tensor(\1, device="cuda")', "another device"),
+    (r"\.to\(device\b", '.to("cpu"', "another device"),
+    (r"\.to\([^()]*(?:\([^()]*\)[^()]*)*\)", "", "a call dropped"),
+    (r"\.(?:float|cpu|detach|isfinite|all|mean|absolute|reshape)\([^()]*\)", "", "a call dropped"),
+    (r"\bTypeError\b", "ValueError", "another exception"),
+    (r"\bValueError\b", "TypeError", "another exception"),
+    (r"except (?!Exception)[^:]+?( as e)?:", r"except Exception\1:", "a wider exception"),
+    (r"except \((\w+), (\w+)(?:, \w+)*\)", r"except \1", "a narrower exception"),
+    (r"except \((\w+), (\w+)(?:, \w+)*\)", r"except \2", "a narrower exception"),
+    (r" from e\b", "", "a cause dropped"),
+    (r'f?"(expected|[^"]* is reported)[^"]*"', '"something is wrong"', "other words"),
+    (r"\bany\(", "all(", "any and all"),
+    (r"\ball\(", "any(", "any and all"),
+    (r"\bisinstance\((\w+), [^()]+\)", r"isinstance(\1, object)", "any type"),
+    (r"stacklevel=3", "stacklevel=1", "another place"),
+    (r"\(([\w.]+), ([\w.]+)\)", r"(\2, \1)", "arguments swapped"),
+    (r"\[([^\[\]]+), ([^\[\]]+)\]", r"[\2, \1]", "items swapped"),
+    (r" \| ([\w.]+)(?=[,): ])", "", "a type fewer"),
+    (r"^type (\w+) = .+", r"type \1 = object", "any type"),
+    (r"\b(wave|sampling_rate|device): [\w. |]+", r"\1: object", "any type"),
+]
+
+
+# What is no statement to drop: an assert of upstream's holds for any chat that it made itself.
+DEFINITIONS = ast.Assert | ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef
+
+
+def propose(upstream: Path, patched: Path) -> Iterator[dict[str, Any]]:
+    """List the mutants of every file that differs, none twice."""
+    for file in sorted(patched.rglob("*.py")):
+        name = file.relative_to(patched).as_posix()
+        text = file.read_text(encoding="utf-8")
+        before = upstream / name
+        lines = changed(before.read_text(encoding="utf-8") if before.is_file() else "", text)
+        known, same = {meaning(text)}, Counter[str]()
+        whole = functions(text, lines) if name in WHOLE else lines
+        for operator, line, mutant in (*operators(text, lines), *replacements(text, lines), *deletions(text, whole)):
+            if (what := meaning(mutant)) and what not in known:
+                known.add(what)
+                words = becomes(text, mutant)
+                same[words] += 1
+                words += f" (the {same[words]}. of these)" * (same[words] > 1)
+                yield {"file": name, "line": line, "operator": operator, "text": mutant, "becomes": words}
+
+
+def changed(before: str, after: str) -> set[int]:
+    """Return the numbers of the lines that are new or other than before."""
+    matcher = difflib.SequenceMatcher(None, before.splitlines(), after.splitlines(), autojunk=False)
+    return {line + 1 for tag, _, _, start, end in matcher.get_opcodes() if tag != "equal" for line in range(start, end)}
+
+
+def functions(text: str, lines: set[int]) -> set[int]:
+    """Add the lines of the functions that the lines are in, with their decorators."""
+    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
+    spans = [range(min([node.lineno, *(d.lineno for d in node.decorator_list)]), (node.end_lineno or 0) + 1) for node in nodes]
+    return lines.union(*(span for span in spans if lines.intersection(span)))
+
+
+def meaning(text: str) -> str:
+    """Return what a program does, without comments and docstrings; "" if it is none."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return ""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node):
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.dump(tree)
+
+
+def becomes(text: str, mutant: str) -> str:
+    """Give the lines of a mutant that are other, or what went."""
+    lines = list(difflib.unified_diff(text.splitlines(), mutant.splitlines(), n=0, lineterm=""))[2:]
+    new = " ".join(line[1:].strip() for line in lines if line.startswith("+"))
+    return (
+        new if new not in ("", "pass") else "without " + " ".join(line[1:].strip() for line in lines if line.startswith("-"))
+    )
+
+
+def operators(text: str, lines: set[int]) -> Iterator[tuple[str, int, str]]:
+    """Apply cosmic-ray's operators, each where it can change one of the lines."""
+    from cosmic_ray.ast import ast_nodes, get_ast
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.operators.provider import OperatorProvider
+
+    provider = OperatorProvider()
+    nodes = list(ast_nodes(get_ast(text)))
+    seen: set[tuple[str, Any]] = set()
+    for name in provider:
+        if provider[name].arguments():
+            continue  # those want to be told what to change
+        operator = provider[name]()
+        positions = [position for node in nodes for position in operator.mutation_positions(node)]
+        for occurrence, (start, _) in enumerate(positions):
+            kind = next((kind for kind in ONE_OF if name.startswith(kind)), "")
+            if start[0] in lines and (not kind or (kind, start) not in seen):
+                seen.add((kind, start))
+                yield name, start[0], mutate_code(text, operator, occurrence) or ""
+
+
+def replacements(text: str, lines: set[int]) -> Iterator[tuple[str, int, str]]:
+    """Apply the table above, one match at a time."""
+    whole = text.splitlines(keepends=True)
+    for number in sorted(lines):
+        for pattern, replacement, name in LINES:
+            for match in re.finditer(pattern, whole[number - 1]):
+                line = whole[number - 1]
+                other = line[: match.start()] + match.expand(replacement) + line[match.end() :]
+                yield name, number, "".join([*whole[: number - 1], other, *whole[number:]])
+
+
+def deletions(text: str, lines: set[int]) -> Iterator[tuple[str, int, str]]:
+    """Leave out each statement, and each decorator, that lies in the lines."""
+    whole = text.splitlines(keepends=True)
+    for node in ast.walk(ast.parse(text)):
+        for line in [d.lineno for d in getattr(node, "decorator_list", ()) if d.lineno in lines]:
+            yield "a decorator dropped", line, "".join([*whole[: line - 1], *whole[line:]])
+        if isinstance(node, ast.stmt) and not isinstance(node, DEFINITIONS) and not _is_words(node):
+            own = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+            if set(own) <= lines:
+                rest = [*whole[: own[0] - 1], " " * node.col_offset + "pass\n", *whole[own[-1] :]]
+                yield "a statement dropped", node.lineno, "".join(rest)
+
+
+def _is_words(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def main(arguments: Iterable[str]) -> None:
+    """Print the mutants of two trees' packages."""
+    upstream, patched = (Path(argument) for argument in arguments)
+    json.dump(list(propose(upstream, patched)), sys.stdout)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,230 @@
+"""Show that every part of the series is needed, and that each patch does what it says and no more.
+
+Necessity: without any one piece of the series, a test of its patch's bugs turns red. The staircase: after each patch its bugs
+are gone, those of later patches fail as they do on upstream, and nothing else changed.
+"""
+
+import argparse
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from harness.lane import devices
+from harness.lane.results import Run
+from harness.package import series, trees
+from harness.table import Table, publish
+from harness.verdict.catalogue import Catalogue
+from harness.verdict.judge import judge
+from harness.worth.pieces import Piece, carry, cut
+from harness.worth.sample import SLOW, WORKERS, Suite, each, prepare
+from harness.worth.trial import Trials, red
+
+# A lane, ids of tests, and a run to compare bits with.
+type Stage = tuple[str, list[str], Run | None]
+
+PIECES = """\
+A hunk of a patch, a run of changed lines in it, or a statement that it adds was taken out by itself, out of the whole series, \
+or out of the patches up to its own where a later one rewrote its lines. Needed is what turns a test red, or what upstream's \
+mypy asks for; no test tells of words."""
+STEPS = """\
+Tests of a sample: every one that stands alone, the first and last of each many-fold one, and on the CPU alone what starts \
+Python anew. A step holds when the bugs of its patches are fixed, those of later ones fail for their own reasons, and all else \
+is as after the whole series."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of a piece.
+
+    Attributes:
+        where: the tree that it was taken out of, "the series" or that of the patches up to its own
+        by: "test", "mypy", "words" for comments and docstrings that nothing tells of, or "nothing"
+        lane: where a test turned red
+        proof: the id of that test
+        says: what it, or mypy, said
+    """
+
+    piece: Piece
+    where: str
+    by: str
+    lane: str = ""
+    proof: str = ""
+    says: str = ""
+
+
+def stairs(suite: Suite, runs: Sequence[Run]) -> tuple[list[list[str]], list[str]]:
+    """Compare the runs after 0, 1, 2 and more patches with that of the whole series, which is the last.
+
+    Returns:
+        rows of the staircase, and sentences on what is wrong
+    """
+    rows: list[list[str]] = []
+    problems: list[str] = []
+    names = ["upstream", *(patch.name for patch in trees.series())]
+    for step, run in enumerate(runs[:-1]):
+        applied = names[: step + 1]
+        later = tuple(bug for bug in suite.bugs if bug.patch not in applied and any(map(bug.shown_by, suite.sample)))
+        verdict = judge(run, runs[-1], Catalogue(later), suite.lane)
+        fixed = sum(len(suite.of(name, suite.sample)) for name in applied)
+        failing = sum(len(shown.tests) for shown in verdict.shown)
+        same = verdict.counts.get("pass→pass", 0) - fixed
+        holds = "yes" if verdict.holds else "no"
+        rows.append([names[step], suite.lane, str(fixed), str(failing), str(same), str(verdict.same_bits), holds])
+        problems += [f"after {names[step]}, on {suite.lane}: {problem}" for problem in verdict.problems]
+    return rows, problems
+
+
+class Examiner:
+    """Takes pieces out of the series, and finds the test that then fails."""
+
+    def __init__(self, trials: Trials, suites: Sequence[Suite], green: Mapping[str, Run], scratch: Path) -> None:
+        self.trials, self.suites, self.green, self.scratch = trials, suites, green, scratch
+        self.patched = trees.resolve("patched").path
+        self.patches = [patch.name for patch in trees.series()]
+        self.costs = {lane: costs(run) for lane, run in green.items()}
+
+    def examine(self, piece: Piece) -> Finding:
+        """Take out one piece."""
+        step = self.patches.index(piece.patch) + 1
+        own = trees.resolve(f"first-{step}").path
+        carried = carry(piece, own, self.patched)
+        base, text = (own, piece.text) if carried is None else (self.patched, carried)
+        where = f"the first {step}" if carried is None else "the series"
+        with TemporaryDirectory(dir=self.scratch) as folder:
+            tree = without(base, piece.file, text, Path(folder))
+            if found := self.red(tree, self.quick(piece)):
+                return Finding(piece, where, "test", *found)
+            if piece.words:
+                return Finding(piece, where, "words")
+            # ruff reports the name that is no longer used; only mypy shows that the piece is needed.
+            errors = [line for line in series.lint(tree) - series.lint(base) if ": error: " in line]
+            if errors:
+                return Finding(piece, where, "mypy", says=errors[0])
+            found = self.red(tree, self.thorough(piece))
+            return Finding(piece, where, "test", *found) if found else Finding(piece, where, "nothing")
+
+    def red(self, tree: Path, stages: Iterable[Stage]) -> tuple[str, str, str] | None:
+        """Run tests until one turns red, and return its lane, its id, and what it says."""
+        for lane, tests, green in stages:
+            if tests and (found := red(self.trials.run(str(tree), lane, tests, "--maxfail", "1"), green)):
+                return lane, *found
+        return None
+
+    def quick(self, piece: Piece) -> Iterator[Stage]:
+        """Give the sample of its bugs' tests, the quick ones first; of words, only those tell that start no other Python."""
+        for suite in self.suites[:1] if piece.words else self.suites:
+            cost = self.costs[suite.lane]
+            tests = [test for test in suite.of(piece.patch, suite.sample) if not piece.words or cost[test] < SLOW]
+            yield suite.lane, sorted(tests, key=cost.__getitem__), None
+
+    def thorough(self, piece: Piece) -> Iterator[Stage]:
+        """Give all the tests of its bugs, and the sample of all others."""
+        for suite in self.suites:
+            yield suite.lane, suite.of(piece.patch, [test for test in suite.tests if test not in suite.sample]), None
+        for suite in self.suites:
+            named = set(suite.of(piece.patch, suite.sample))
+            yield suite.lane, [test for test in suite.sample if test not in named], self.green[suite.lane]
+
+
+def costs(run: Run) -> dict[str, float]:
+    """Say how long each test takes at the most: what its function shares, the first of its tests in a run pays for."""
+    slowest: dict[str, float] = {}
+    for test, result in run.results.items():
+        function = test.partition("[")[0]
+        slowest[function] = max(slowest.get(function, 0.0), result.seconds)
+    return {test: slowest[test.partition("[")[0]] for test in run.results}
+
+
+def without(base: Path, file: str, text: str, folder: Path) -> Path:
+    """Copy a tree, with another text for one file, or without that file."""
+    tree = folder / "tree"
+    shutil.copytree(base / trees.PACKAGE, tree / trees.PACKAGE)
+    changed = tree / file
+    changed.unlink()
+    for stale in (changed.parent / "__pycache__").glob(f"{changed.stem}.*"):
+        stale.unlink()
+    if text:
+        changed.write_text(text, encoding="utf-8")
+    return tree
+
+
+def not_needed(findings: Iterable[Finding]) -> Iterator[str]:
+    """Say which pieces the series could do without."""
+    for finding in findings:
+        piece, needed = finding.piece, finding.by in ("test", "mypy")
+        if not needed and (finding.by == "nothing" or piece.kind == "hunk"):
+            yield f"{piece.patch}: nothing needs the {piece.kind} at {piece.file}:{piece.line}, `{piece.head}`"
+
+
+def necessity(findings: Sequence[Finding]) -> Table:
+    """Make the table of what turned red without each piece."""
+    rows = [
+        [
+            f.piece.patch[:4],
+            _place(f.piece),
+            f.piece.kind,
+            f.piece.head,
+            f.where,
+            f.by,
+            f"{f.lane}: {f.proof}" * bool(f.proof),
+            f.says,
+        ]
+        for f in findings
+    ]
+    counts = Counter(f.by for f in findings)
+    sums = f"{len(findings)} pieces, by what needs them: {', '.join(f'{n} {by}' for by, n in counts.most_common())}."
+    columns = ("patch", "place", "piece", "line", "out of", "needed by", "test", "what it says")
+    return Table("Necessity: what fails without each piece of the series", columns, rows, f"{sums} {PIECES}")
+
+
+def _place(piece: Piece) -> str:
+    return f"{piece.file.removeprefix(f'{trees.PACKAGE}/')}:{piece.line}"
+
+
+def staircase(rows: Sequence[Sequence[str]]) -> Table:
+    """Make the table of the steps."""
+    held = f"{sum(row[-1] == 'yes' for row in rows)} of {len(rows)} steps hold."
+    columns = ("after", "lane", "fixed", "failing for their reason", "not concerned", "bit for bit", "holds")
+    return Table("The staircase: the suite after each patch", columns, rows, f"{held} {STEPS}")
+
+
+def run() -> bool:
+    """Show both, into `out/necessity.json` and `out/necessity.md`.
+
+    Returns:
+        whether every piece is needed and every step is right
+
+    Raises:
+        HarnessError: this host lacks the stand-in accelerator, or a run did not come to its end
+    """
+    start = time.monotonic()
+    devices.refuse("sim", devices.lacks("sim"))
+    patches = trees.series()
+    steps = [f"first-{n}" for n in range(len(patches))]
+    with TemporaryDirectory() as scratch, ThreadPoolExecutor(WORKERS) as pool, Trials() as trials:
+        suites, green = prepare(trials, pool)
+        tasks = [(suite, step) for suite in suites for step in steps]
+        done = each(pool, lambda task: trials.run(task[1], task[0].lane, task[0].sample), tasks, "climbing the staircase")
+        runs = {s.lane: [*done[n * len(steps) : (n + 1) * len(steps)], green[s.lane]] for n, s in enumerate(suites)}
+        steps_of = [stairs(suite, runs[suite.lane]) for suite in suites]
+        rows = [row for rows, _ in steps_of for row in rows]
+        problems = [problem for _, problems in steps_of for problem in problems]
+        examiner = Examiner(trials, suites, green, Path(scratch))
+        pieces = [piece for n, patch in enumerate(patches, 1) for piece in cut(patch, trees.resolve(f"first-{n}").path)]
+        findings = each(pool, examiner.examine, pieces, "taking pieces out")
+    wrong = [*problems, *not_needed(findings)]
+    seconds = round(time.monotonic() - start)
+    publish("necessity", necessity(findings), staircase(rows), problems=wrong, seconds=seconds)
+    words = "and each step does what its patch says" if not wrong else f"{len(wrong)} problems"
+    print(f"{len(findings)} pieces, {words}; {seconds} s")
+    return not wrong
+
+
+def command(parser: argparse.ArgumentParser) -> None:
+    """Declare `necessity`."""
+    parser.set_defaults(run=lambda options: run())
