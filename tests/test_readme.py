@@ -1,5 +1,6 @@
 """README's examples, run as they stand there."""
 
+import ast
 import re
 
 import pytest
@@ -12,8 +13,16 @@ from harness.suite.speech import CLIPS, clips, normalise, transcribe
 SECTION = (
     (ROOT / "README.md").read_text(encoding="utf-8").partition("## Audio, by where it comes from")[2].partition("\n## ")[0]
 )
-# Each example begins with a comment that names its source.
-EXAMPLES = {re.match(r"# ([\w.]+)", code)[1]: code for code in re.findall(r"```python\n(.+?)```", SECTION, re.DOTALL)}
+(CODE,) = re.findall(r"```python\n(.+?)```", SECTION, re.DOTALL)
+STATEMENTS = ast.parse(CODE).body
+IMPORTS = "\n".join(ast.unparse(node) for node in STATEMENTS if isinstance(node, ast.Import | ast.ImportFrom))
+# Each other statement is an example, named by the first of these that it uses.
+SOURCES = ("soundfile", "librosa", "wavfile", "wave", "microphone", "example")
+EXAMPLES = {
+    next(name for name in SOURCES if re.search(rf"\b{name}\b", code)): code
+    for code in (ast.get_source_segment(CODE, node) for node in STATEMENTS)
+    if not code.startswith(("import", "from"))
+}
 # The wave module and scipy read WAV alone, and the example is of 16 bits.
 SPOKEN = {
     name: next(c for c in clips() if c.channels == n and c.file.endswith(".wav")) for n, name in ((1, "mono"), (2, "stereo"))
@@ -22,7 +31,7 @@ SPOKEN = {
 
 @pytest.mark.core
 @pytest.mark.parametrize("spoken", SPOKEN)
-@pytest.mark.parametrize("source", EXAMPLES)
+@pytest.mark.parametrize("source", SOURCES)
 def test_the_example_gives_the_spoken_words(processor, models, source, spoken):
     clip = SPOKEN[spoken]
     samples, rate = soundfile.read(CLIPS / clip.file, dtype="int16")
@@ -31,7 +40,6 @@ def test_the_example_gives_the_spoken_words(processor, models, source, spoken):
         "microphone": (rate, samples),
         "example": {"array": samples / 32768, "sampling_rate": rate},
     }
-    heard = transcribe(
-        processor, models(torch.float32), lambda chat: exec(EXAMPLES[source], {**given, "chat": chat}), torch.float32
-    )
+    code = f"{IMPORTS}\n{EXAMPLES[source]}"
+    heard = transcribe(processor, models(torch.float32), lambda chat: exec(code, {**given, "chat": chat}), torch.float32)
     assert normalise(heard.text) == clip.text

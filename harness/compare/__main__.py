@@ -120,14 +120,16 @@ def main() -> int:
         "--threads", type=int, default=torch.get_num_threads(), help="of each recognizer (default: what torch takes)"
     )
     parser.add_argument("--lfm", metavar="FOLDER-or-NAME", help="LFM2.5-Audio: a folder, or a name on the hub to download")
-    parser.add_argument("--keep", action="store_true", help="put the last comparison into README.md, .github/ and fixtures/")
+    parser.add_argument(
+        "--keep", action="store_true", help="put the last comparison into harness/compare/README.md, .github/ and fixtures/"
+    )
     options = parser.parse_args()
     return status(lambda: _run(options))
 
 
 def _run(options: argparse.Namespace) -> bool:
     if options.keep:
-        print(f"wrote {keep().relative_to(ROOT)}: commit it, README.md and .github/compare.svg")
+        print(f"wrote {keep().relative_to(ROOT)}: commit it, harness/compare/README.md and .github/compare.svg")
         return True
     for name in options.device or ():
         devices.require(name)

@@ -1,6 +1,7 @@
-"""Keep a comparison: its record as evidence, and its tables and its figure in README, which has figures from here alone."""
+"""Keep a comparison: its record as evidence, and its tables and its figure in the README beside this, which has none from elsewhere."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -8,19 +9,20 @@ from pathlib import Path
 from harness import OUT, ROOT, HarnessError, world
 from harness.table import Table
 
+README = Path(__file__).with_name("README.md")
 EVIDENCE = ROOT / "fixtures" / "evidence" / "compare"
 PICTURE = ROOT / ".github" / "compare.svg"
 AGAIN = "run `nox -s compare` first"
 
 
-def keep(readme: Path = ROOT / "README.md", out: Path = OUT, evidence: Path = EVIDENCE, picture: Path = PICTURE) -> Path:
+def keep(readme: Path = README, out: Path = OUT, evidence: Path = EVIDENCE, picture: Path = PICTURE) -> Path:
     """Write the last comparison to where it is committed.
 
     Args:
         readme: with the marks that it goes between
         out: where the comparison is
         evidence: the folder for its record, one for each host and its devices
-        picture: where README shows its figure from
+        picture: where READMEs show its figure from
 
     Returns:
         the record
@@ -38,7 +40,7 @@ def keep(readme: Path = ROOT / "README.md", out: Path = OUT, evidence: Path = EV
         raise HarnessError(f"the comparison does not hold: {record['problems'][0]}")
     fields = Table.__dataclass_fields__
     tables = [Table(**{name: table[name] for name in fields}) for table in (record, *record["others"])]
-    shown = f"![Word error rate against speed, and by the length of a file]({picture.relative_to(readme.parent).as_posix()})"
+    shown = f"![Word error rate against speed, and by the length of a file]({Path(os.path.relpath(picture, readme.parent)).as_posix()})"
     # README has a heading of its own above, and says what the second table is about.
     body = "\n".join([*(line for table in tables for line in table.markdown() if not line.startswith("## ")), shown, ""])
     text, found = re.subn(

@@ -407,7 +407,7 @@ def test_a_readme_without_a_place_is_refused(made):
 
 def test_readme_shows_the_comparison_that_is_kept():
     records = [json.loads(file.read_text(encoding="utf-8")) for file in keep.EVIDENCE.glob("*.json")]
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = keep.README.read_text(encoding="utf-8")
     shown = text.partition("<!-- compare")[2].partition("<!-- /compare -->")[0]
 
     def rows(record):
