@@ -195,7 +195,7 @@ def repeat(session: nox.Session) -> None:
 
 @nox.session
 def readme(session: nox.Session) -> None:
-    """Put the last verdict of cpu and sim into README.md, and its picture into .github/."""
+    """Put the last verdicts into README.md, their picture into .github/, and the table of bugs into patches/README.md."""
     session.run(stack(session), "-m", "harness", "readme")
 
 

@@ -14,7 +14,7 @@ COMMANDS = {
     "tree": ("package.trees", "build a tree and print its folder, for PYTHONPATH"),
     "series": ("package.series", "check that the patches apply, re-export to the same bytes, and lint clean"),
     "census": ("show.census", "write tests/census.txt anew, from the last verdicts, to see in a diff what came or went"),
-    "readme": ("show.readme", "put the last verdict of cpu and sim into README.md, and its picture into .github/"),
+    "readme": ("show.readme", "put the last verdicts into README.md, .github/matrix.svg and patches/README.md"),
     "page": ("show.page", "draw the verdicts of out/ as out/report.html and out/matrix.svg"),
     "pr": ("ship.pr.kit", "write out/pr/: the series, tests that upstream can take, and what to say of each commit"),
     "evidence": ("verdict.evidence", "run a lane, and write what it found to fixtures/evidence/, to commit"),

@@ -65,7 +65,7 @@ def compare(names: Sequence[str], threads: int, lfm: str | None) -> list[str]:
         runs=[{"engine": run.key, "device": run.device, "not run": run.not_run, "told": run.lines} for run in runs],
         seconds=round(time.monotonic() - begin),
     )
-    figure.draw(runs, normalise, OUT / "compare.svg", _title(drawn[0]))
+    figure.draw(runs, normalise, OUT / "compare.json", _title(drawn[0]))
     print(f"{time.monotonic() - begin:.0f} s in all; wrote out/compare.json, .md and .svg")
     return problems
 

@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape
 from harness.compare.hearing.engines import CUT, WHOLE
 from harness.compare.run import Run
 from harness.compare.score import pairs, score
+from harness.package import wheels
 
 # Stands on white and on black; and a grey that is replaced by the colour of the page's text.
 COLOURS = {"openai": "#d55e00", "faster": "#009e73", "tiny": "#0090d0", "lfm": "#cc79a7"}
@@ -17,14 +18,17 @@ STYLE = "<style>svg{color:#24292f}@media (prefers-color-scheme:dark){svg{color:#
 MARKS = {WHOLE: "X", CUT: "o", "greedy": "s", "beam of 5": "D"}
 
 
-def draw(runs: Sequence[Run], normalise: Callable[[str], str], file: Path, title: str) -> None:
+def draw(runs: Sequence[Run], normalise: Callable[[str], str], source: Path, title: str) -> Path:
     """Draw what ran, as SVG, the same bytes for the same runs.
 
     Args:
         runs: what was told
         normalise: brings texts into a form in which they are compared
-        file: to write
+        source: the JSON of these runs, which the figure names and is written beside
         title: what it shows, for those who cannot see it
+
+    Returns:
+        the SVG
     """
     import matplotlib as mpl
 
@@ -58,9 +62,12 @@ def draw(runs: Sequence[Run], normalise: Callable[[str], str], file: Path, title
             axes.grid(alpha=0.3, color=INK)
             axes.spines[["top", "right"]].set_visible(False)
         figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
-        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        file = source.with_suffix(".svg")
+        about = {"Date": None, "Creator": None, "Title": title, "Source": wheels.sha256(source)}
+        figure.savefig(file, format="svg", transparent=True, metadata=about)
         pyplot.close(figure)
     file.write_text(for_both_pages(file.read_text(encoding="utf-8"), title), encoding="utf-8")
+    return file
 
 
 def for_both_pages(svg: str, title: str) -> str:

@@ -18,6 +18,7 @@ from harness import OUT, ROOT
 from harness.command import status
 from harness.demo import host
 from harness.demo.talk import describe, judge
+from harness.lane import devices
 from harness.package import trees, wheels
 from harness.suite.speech import Clip, clips
 from harness.table import Table, publish
@@ -137,7 +138,10 @@ def run(names: Sequence[str]) -> list[str]:
     both = list(names) == ["upstream", "patched"]
     problems = compare(*outcomes) if both else [f"{o.tree}: {problem}" for o in outcomes for problem in o.problems]
     seconds: Mapping[str, int] = {outcome.tree: round(outcome.seconds) for outcome in outcomes}
-    publish("demo" if both else f"demo-{Path(names[0]).name}", table(outcomes, clip), problems=problems, seconds=seconds)
+    works = {outcome.tree: not outcome.problems for outcome in outcomes}
+    device = "mps" if devices.usable("mps") else "cpu"  # CUDA is hidden from the demo
+    name = "demo" if both else f"demo-{Path(names[0]).name}"
+    publish(name, table(outcomes, clip), problems=problems, seconds=seconds, works=works, device=device)
     return problems
 
 

@@ -1,7 +1,7 @@
 """Look at the page in a real Chromium: `python -m harness.show.look`, in the environment of the lock `browser`.
 
-It takes pictures, and fails on what the console says, on a request, on sideways scrolling, on too little contrast, on cells
-too small to touch, and on a cell that does not lead to its details and back.
+It takes pictures. It fails if the console says something, if the page asks for a resource, scrolls sideways, has too little
+contrast or cells too small to touch, or if the details of a cell do not open by keyboard and close by Esc and by their button.
 """
 
 import base64
@@ -37,7 +37,7 @@ for (const e of document.querySelectorAll('body *')) {
 return [...faint];
 """
 SMALL = """
-return [...document.querySelectorAll('.grid td a')].map(a => a.getBoundingClientRect())
+return [...document.querySelectorAll('.grid td button')].map(e => e.getBoundingClientRect())
   .filter(box => box.width && Math.min(box.width, box.height) < arguments[0]).length;
 """
 
@@ -94,20 +94,21 @@ def _problems(chromium: webdriver.Chrome, width: int) -> Iterator[str]:
 
 
 def _follow_a_cell(chromium: webdriver.Chrome) -> Iterator[str]:
-    """Go by keyboard from a cell to its details, and back, and to its details again."""
-    cell = chromium.find_element(By.CSS_SELECTOR, ".grid td a")
-    chromium.execute_script("arguments[0].focus({preventScroll: true})", cell)
-    cell.send_keys(Keys.ENTER)
-    details = chromium.switch_to.active_element
-    if details.get_attribute("id") != str(cell.get_attribute("href")).partition("#")[2] or not details.is_displayed():
-        yield "a cell does not lead to its details"
-        return
-    if chromium.execute_script("return arguments[0].scrollWidth > arguments[0].clientWidth", details):
-        yield "the details of a cell scroll sideways"
-    yield from (f"too little contrast, {text}" for text in chromium.execute_script(FAINT, CONTRAST))
-    details.find_element(By.LINK_TEXT, "Close").send_keys(Keys.ENTER)
-    if details.is_displayed() or chromium.switch_to.active_element != cell:
-        yield "the details of a cell do not lead back to it"
+    """Open the details of a cell by keyboard, leave them by Esc and by their button, and open them again."""
+    cell = chromium.find_element(By.CSS_SELECTOR, ".grid td button")
+    chromium.execute_script("arguments[0].closest('details').open = true; arguments[0].focus()", cell)
+    details = chromium.find_element(By.ID, str(cell.get_attribute("popovertarget")))
+    for leave in (Keys.ESCAPE, Keys.ENTER):
+        cell.send_keys(Keys.ENTER)
+        if not details.is_displayed():
+            yield "a cell does not open its details"
+            return
+        if chromium.execute_script("return arguments[0].scrollWidth > arguments[0].clientWidth", details):
+            yield "the details of a cell scroll sideways"
+        yield from (f"too little contrast, {text}" for text in chromium.execute_script(FAINT, CONTRAST))
+        chromium.switch_to.active_element.send_keys(leave)
+        if details.is_displayed() or chromium.switch_to.active_element != cell:
+            yield f"the details of a cell do not lead back to it by {'Esc' if leave == Keys.ESCAPE else 'Close'}"
     cell.send_keys(Keys.ENTER)
 
 

@@ -1,4 +1,4 @@
-"""Draw the verdicts of `out/` as one page, `out/report.html`, and their matrix alone as `out/matrix.svg`.
+"""Draw the verdicts of `out/` as one page, `out/report.html`, and its picture alone as `out/matrix.svg`.
 
 The page needs no network, no script and no folder beside it; the same verdicts give the same bytes.
 """
@@ -19,7 +19,7 @@ from markupsafe import Markup, escape
 
 from harness import OUT, PATCHES, ROOT, HarnessError, world
 from harness.show import views
-from harness.show.figures import plot
+from harness.show.figures import picture, plot
 from harness.verdict.catalogue import by_kind
 from harness.verdict.report import SAYS, SHAPES, SIGNS
 
@@ -37,10 +37,10 @@ TABLES = {
     "benchmark-scaling": "Scaling",
 }
 ABOUT = {
-    "cpu": "The CPU.",
+    "cpu": "The host's CPU.",
     "cuda": "An NVIDIA or AMD GPU.",
     "mps": "The GPU of a Mac.",
-    "sim": "A second device made for the tests: real values, another place, no float64. It is no claim about CUDA or MPS.",
+    "sim": "A device built for these tests: it computes in memory of its own, and has no float64. It says nothing about CUDA or MPS.",
     "xla": "The core of the suite, through torch_xla.",
 }
 LONGEST = 600
@@ -49,7 +49,7 @@ ROWS = 12
 
 
 def write(out: Path = OUT, patches: Path = PATCHES) -> Path:
-    """Write the page and the matrix.
+    """Write the page and the picture.
 
     Args:
         out: the folder that has the verdicts, and gets both
@@ -65,9 +65,11 @@ def write(out: Path = OUT, patches: Path = PATCHES) -> Path:
     if not lanes:
         raise HarnessError("; ".join(["there is no verdict on this series", *stale.values()]) + ": run `nox -s verdict` first")
     tables = {name: read_table(out / f"{name}.json", title, patches) for name, title in TABLES.items()}
-    # A device once, on the first of its stacks; what else ran on it stays folded.
-    first = {lane.record["lane"]: lane for lane in reversed(lanes)}
-    main = [lane for lane in lanes if lane is first[lane.record["lane"]]]
+    # What else ran on a device stays folded.
+    main = views.main(lanes)
+    drawing = picture.context(main, out, patches)
+    svg = templates().get_template("matrix.svg.jinja").render(drawing) + "\n"
+    (out / "matrix.svg").write_text(svg, encoding="utf-8")
     shown = [{"lane": lane, "blocks": list(views.blocks(lane)), "open": lane in main} for lane in lanes]
     context = {
         "lanes": shown,
@@ -81,33 +83,45 @@ def write(out: Path = OUT, patches: Path = PATCHES) -> Path:
         "says": SAYS,
         "patches": [read_patch(patches / name) for name in main[0].record["series"]],
         "tables": tables,
+        "sessions_not_run": [table for table in tables.values() if not (table["rows"] or table["problems"])],
         "pictures": read_pictures(out / "demo") if tables["demo"]["rows"] else [],
         "not_run": views.not_run(lanes) | stale,
+        "picture": as_address(svg),
+        "words": drawing["words"],
+        "abilities": picture.table(drawing["devices"]),
         "shapes": SHAPES,
         "signs": {**SIGNS, "mixed": "?", "none": "–"},
         "longest": ROWS,
     }
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
+    page = out / "report.html"
+    page.write_text(templates().get_template("page.html.jinja").render(context) + "\n", encoding="utf-8")
+    return page
+
+
+def templates(*, autoescape: bool = True) -> Environment:
+    """Return the templates of the page, the picture and the table of patches, with what they call."""
+    environment = Environment(
+        loader=FileSystemLoader([Path(__file__).parent, Path(picture.__file__).parent]),
+        autoescape=autoescape,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {"code": _code, "clip": _clip, "slug": views.slug}
-    for template, file in (("matrix.svg.jinja", "matrix.svg"), ("page.html.jinja", "report.html")):
-        (out / file).write_text(templates.get_template(template).render(context) + "\n", encoding="utf-8")
-    return out / "report.html"
+    environment.filters |= {"code": _code, "clip": clip, "slug": views.slug, "opening": _opening}
+    return environment
 
 
 def read_patch(file: Path) -> dict[str, Any]:
     """Read what a patch says of itself, and its diff."""
     message = BytesParser(policy=email.policy.default).parsebytes(file.read_bytes())
-    about, _, diff = str(message.get_content()).partition("\n---\n")
+    said, _, diff = f"\n{message.get_content()}".partition("\n---\n")
+    about = re.sub(r"(^|\n\n)(\S+: .*\n?)+$", "", said.removeprefix("\n"))
     return {
         "name": file.name,
         "subject": str(message["subject"]).removeprefix("[PATCH] "),
-        "about": re.sub(r"(^|\n\n)(\S+: .*\n?)+$", "", about),
+        "about": about,
+        "opening": _opening(" ".join(about.split())),
+        "files": re.findall(r"^diff --git a/.+ b/(.+)$", diff, re.MULTILINE),
         "diff": diff[diff.find("diff --git") :].rstrip(),
         "added": len(re.findall(r"^\+(?!\+\+ )", diff, re.MULTILINE)),
         "removed": len(re.findall(r"^-(?!-- )", diff, re.MULTILINE)),
@@ -121,8 +135,10 @@ def read_table(file: Path, title: str, patches: Path = PATCHES) -> dict[str, Any
         HarnessError: it is no such table
     """
     # What follows a hyphen is an option of the session.
-    rerun = f"run `python3 -m nox -s {file.stem.replace('-', ' -- --', 1)}`"
+    session = file.stem.replace("-", " -- --", 1)
+    rerun = f"run `python3 -m nox -s {session}`"
     none: dict[str, Any] = {"title": title, "columns": [], "rows": [], "others": [], "problems": [], "plot": None}
+    none |= {"session": session, "stale": False}
     if not file.is_file():
         return {**none, "note": f"Not run: {rerun}."}
     try:
@@ -131,7 +147,7 @@ def read_table(file: Path, title: str, patches: Path = PATCHES) -> dict[str, Any
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise HarnessError(f"{file.name} is no table of title, columns, rows and note ({error}): {rerun}") from None
     if world.is_stale(table, patches):
-        return {**none, "note": f"What there is of it is {world.STALE}: {rerun}."}
+        return {**none, "stale": True, "note": f"What there is of it is {world.STALE}: {rerun}."}
     problems = list(table.get("problems", []))
     if not (problems or table.get("holds")):
         problems.append("it does not say that it holds")
@@ -143,7 +159,12 @@ def _plot(file: Path) -> dict[str, str] | None:
     if (found := plot.drawn(file)) is None:
         return None
     svg, words = found
-    return {"source": f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}", "words": html.unescape(words)}
+    return {"source": as_address(svg), "words": html.unescape(words)}
+
+
+def as_address(svg: str) -> str:
+    """Return a drawing as an address that needs no file."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 
 def read_pictures(folder: Path) -> list[dict[str, str]]:
@@ -169,7 +190,12 @@ def _code(text: object) -> Markup:
     return Markup().join(Markup("<code>{}</code>").format(part) if n % 2 else escape(part) for n, part in enumerate(parts))
 
 
-def _clip(message: str, longest: int = LONGEST) -> str:
+def _opening(text: str) -> str:
+    """Return the first sentence of a text."""
+    return re.split(r"(?<=[.!?]) ", text, maxsplit=1)[0]
+
+
+def clip(message: str, longest: int = LONGEST) -> str:
     """Shorten a message, and rid it of this host's folders and of what HTML cannot hold."""
     text = "".join(c for c in message.replace(f"{ROOT}/", "") if c.isprintable() or c == "\n")
     return text if len(text) <= longest else f"{text[:longest].rstrip()}… ({len(text)} characters)"

@@ -1,17 +1,20 @@
-"""Put the last verdict of cpu and sim into README.md, with its picture in place of its matrix."""
+"""Put the last verdicts into README.md, their picture into .github/, and the table of bugs into patches/README.md."""
 
 import argparse
+import re
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from harness import OUT, PATCHES, ROOT, HarnessError
+from harness.package import series
 from harness.show import page, views
 from harness.verdict import report
-from harness.verdict.catalogue import Bug, Reason
-from harness.verdict.judge import Shown, Verdict
+from harness.verdict.catalogue import by_kind
 
+# README shows no verdict without these.
 LANES = ("cpu", "sim")
 
 
@@ -21,52 +24,99 @@ def update(
     picture: Path = ROOT / ".github" / "matrix.svg",
     patches: Path = PATCHES,
 ) -> None:
-    """Write between the marks that README has for it.
+    """Write between the marks that README has for it, and all of `patches/README.md`.
 
     Args:
         readme: the file
         out: the folder that has the verdict of every lane
         picture: where README shows the picture from
-        patches: the series that the verdicts must be about
+        patches: the series that the verdicts must be about, and the folder that gets their table
 
     Raises:
-        HarnessError: there are no such marks, no verdict with a matrix, or one that is stale
+        HarnessError: there are no such marks, or no verdict, or one that is stale
     """
     lanes, stale = views.read(out, patches)
-    found = {lane.name: lane for lane in lanes}
-    if missing := [name for name in LANES if name not in found]:
+    if missing := [name for name in LANES if name not in {lane.name for lane in lanes}]:
         reasons = "; ".join(stale.get(name, f"there is no verdict on {name} yet") for name in missing)
         raise HarnessError(f"{reasons}: run `nox -s verdict` first")
-    page.write(out, patches)  # for the picture, of the same verdicts
-    parts = report.MATRIX.split(report.markdown([_lane(found[name]) for name in LANES]))
-    if len(parts) != 2:
-        raise HarnessError("the verdict has no matrix: run `nox -s verdict` first")
+    main = [lane for lane in lanes if lane.name == lane.record["lane"]]
     before, mark, rest = readme.read_text(encoding="utf-8").partition("<!-- verdict")
     opening, end_of_mark, rest = rest.partition("-->\n")
     _, closing, after = rest.partition("<!-- /verdict -->")
     if not closing:
         raise HarnessError(f"{readme.name} has no place for the verdict between <!-- verdict --> and <!-- /verdict -->")
+    page.write(out, patches)  # for the picture, of the same verdicts
+    table = patches / "README.md"
     drawn = out / "matrix.svg"
-    title = ElementTree.parse(drawn).findtext("{*}title")
-    shown = f"![{title}]({picture.relative_to(readme.parent).as_posix()})\n"
-    text = f"{before}{mark}{opening}{end_of_mark}{shown.join(parts)}{closing}{after}"
+    shown = f"![{ElementTree.parse(drawn).findtext('{*}title')}]({picture.relative_to(readme.parent).as_posix()})"
+    body = "\n".join(_block(main, views.not_run(lanes), shown, table.relative_to(readme.parent).as_posix()))
+    table.write_text(by_patch(main, patches), encoding="utf-8")
     shutil.copyfile(drawn, picture)
-    readme.write_text(text, encoding="utf-8")
+    readme.write_text(f"{before}{mark}{opening}{end_of_mark}{body}\n{closing}{after}", encoding="utf-8")
 
 
-def _lane(lane: views.Lane) -> report.Lane:
-    """Read a lane's record as the report has it, from which it was made."""
-    record = lane.record
-    shown = []
-    for bug in record["bugs"]:
-        fields: dict[str, Any] = {
-            name: tuple(v) if isinstance(v, list) else v for name, v in bug.items() if name in Bug.__dataclass_fields__
-        }
-        reasons = tuple(Reason(**{**reason, "at": tuple(reason["at"])}) for reason in bug["reasons"])
-        shown.append(Shown(Bug(**{**fields, "reasons": reasons}), tuple(bug["shown"]), bug["fixed"]))
-    verdict = Verdict(lane.name, record["counts"], tuple(shown), tuple(record["problems"]), record["same bits"])
-    not_run = {name: reason for name, reason in record["not run"].items() if name not in LANES}
-    return report.Lane(verdict, lane.runs["upstream"], lane.runs["patched"], record["seconds"], not_run)
+def _block(lanes: Sequence[views.Lane], not_run: Mapping[str, str], picture: str, table: str) -> list[str]:
+    """Say what README says of the verdicts, line by line."""
+    records = [(lane.name, lane.record) for lane in lanes]
+    lines = [report.claim(name, r["holds"], r["counts"], r["same bits"]) for name, r in records]
+    bugs = by_kind(bug["kind"] for bug in views.bugs(lanes))
+    lines += ["", picture, "", f"{lanes[0].record['release']['version']} has {bugs}: [by patch]({table}).", ""]
+    if problems := [f"- {problem}" for _, record in records for problem in record["problems"]]:
+        lines += [*problems, ""]
+    return [*lines, report.missing(not_run)] if not_run else lines[:-1]
+
+
+def by_patch(lanes: Sequence[views.Lane], patches: Path = PATCHES) -> str:
+    """Say of each patch what it changes, and which bugs it fixes, as Markdown.
+
+    Args:
+        lanes: those that ran, one for a device
+        patches: the series
+    """
+    bugs = views.bugs(lanes)
+
+    def about(file: Path) -> dict[str, Any]:
+        own = [bug for bug in bugs if bug["patch"] == file.name]
+        return {**page.read_patch(file), "folder": file.parent.name, "bugs": own}
+
+    names = lanes[0].record["series"]
+    others = [file for file in series.whole(patches) + series.outside(patches) if file.name not in names]
+    text = page.templates(autoescape=False).get_template("patches.md.jinja")
+    variants = sorted(folder.name for folder in patches.iterdir() if re.fullmatch(r"[\d.]+", folder.name))
+    return text.render(
+        version=lanes[0].record["release"]["version"],
+        kinds=by_kind(bug["kind"] for bug in bugs),
+        says=report.SAYS,
+        lanes=[lane.name for lane in lanes],
+        patches=[about(patches / name) for name in names],
+        outside=[about(file) for file in others],
+        variants=[f"[{name}]({name})" for name in variants],
+        files=_files,
+        cell=_cell,
+        tally=_tally,
+    )
+
+
+def _files(patch: Mapping[str, Any]) -> str:
+    """Name what a patch changes."""
+    names = [f"`{name.removeprefix('src/liquid_audio/')}`" for name in patch["files"]]
+    return f"Changes {', '.join(names)}: +{patch['added']} −{patch['removed']}."
+
+
+def _cell(gives: Sequence[str]) -> str:
+    """Fit an exception into a cell of a table, without what differs from host to host."""
+    if not gives:
+        return "no test shows it"
+    words = re.sub(r"(?<=\b0x)[0-9a-f]{6,}", "…", page.clip(gives[0]))
+    return "`" + words.replace("|", r"\|").replace("`", "'") + "`"
+
+
+def _tally(shown: Mapping[str, int] | None) -> str:
+    """Say how many tests show a bug on a device, and whether all of them pass with the patches."""
+    if not shown:
+        return "–"
+    fixed = shown["fixed"] == shown["shown"] > 0
+    return f"{shown['shown']} {'✗' if shown['shown'] else '?'} → {'✓' if fixed else '✗'}"
 
 
 def command(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from harness.lane import stacks
 from harness.lane.results import Result, Run, read_run
 from harness.verdict import evidence
 from harness.verdict.judge import outcomes
-from harness.verdict.report import FORM, HEARD, SHAPES, SIGNS
+from harness.verdict.report import FORM, HEARD, SHAPES, SIGNS, in_a_line
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,12 @@ def read(out: Path, patches: Path) -> tuple[list[Lane], dict[str, str]]:
     return sorted(lanes, key=lambda lane: (lane.record["lane"] not in ("cpu", "sim"), lane.name)), stale
 
 
+def main(lanes: Sequence[Lane]) -> list[Lane]:
+    """Choose one lane for each device: the first of its stacks, as `read` orders them."""
+    first = {lane.record["lane"]: lane for lane in reversed(lanes)}
+    return [lane for lane in lanes if lane is first[lane.record["lane"]]]
+
+
 def _is_of(record: Mapping[str, Any], runs: Mapping[str, Run]) -> bool:
     """Say whether a verdict was made from these runs: of the same outcomes, among them those that it says failed."""
     ran = all(run.results for run in runs.values())
@@ -86,12 +92,17 @@ def blocks(lane: Lane) -> Iterator[dict[str, Any]]:
             container, dtype = match["form"].split("-")
             tests.setdefault((container, dtype), {}).setdefault(match["shape"], []).append(match)
     for container in sorted({container for container, _ in tests}):
-        dtypes = sorted((dtype for c, dtype in tests if c == container), key=lambda d: (d.strip("0123456789"), len(d), d))
+        dtypes = sorted((dtype for c, dtype in tests if c == container), key=by_size)
         rows = [
             {"dtype": d, "cells": [_cell(lane, (container, d, s), tests[container, d].get(s, [])) for s in SHAPES]}
             for d in dtypes
         ]
         yield {"container": container, "rows": rows}
+
+
+def by_size(dtype: str) -> tuple[str, int, str]:
+    """Order dtypes by their kind, then by their size."""
+    return dtype.strip("0123456789"), len(dtype), dtype
 
 
 def _cell(lane: Lane, form: tuple[str, str, str], matches: Sequence[re.Match[str]]) -> dict[str, Any]:
@@ -121,7 +132,7 @@ def _side(run: Run, matches: Sequence[re.Match[str]]) -> dict[str, Any]:
 
 
 def bugs(lanes: Sequence[Lane]) -> list[dict[str, Any]]:
-    """Gather what every lane says of each bug: its tests, and the exceptions that they gave, the most frequent first."""
+    """Gather what every lane says of each bug: its tests, and the exceptions that they gave, the most frequent in a line."""
     bugs: dict[str, dict[str, Any]] = {}
     for lane in lanes:
         results = lane.runs["upstream"].results
@@ -131,6 +142,8 @@ def bugs(lanes: Sequence[Lane]) -> list[dict[str, Any]]:
             for test in bug["shown"]:
                 known["exceptions"][(results[test].type, results[test].message, results[test].where)] += 1
                 known["functions"][test.partition("[")[0].removeprefix("tests/")] += 1
+    for bug in bugs.values():
+        bug["gives"] = [in_a_line(kind, message) for (kind, message, _), _ in bug["exceptions"].most_common(1)]
     return sorted(bugs.values(), key=lambda bug: str(bug["patch"]))
 
 

@@ -18,8 +18,6 @@ SAYS = {"wrong": "does wrong", "refuses": "refuses", "lacks": "lacks"}
 # What becomes of a form of audio, where all its tests agree.
 SIGNS = {"right": "✓", "features": "~", "wrong": "≠", "refused": "✗"}
 HEARD = {"right": "right", "features": "right words with other features", "wrong": "wrong words", "refused": "refused"}
-# The matrix in Markdown: its head, and the lines that follow.
-MATRIX = re.compile(r"^\| audio \|.*\n(?:\|.*\n)+", re.MULTILINE)
 # The id of a test that hears a clip in some form of audio.
 FORM = re.compile(r"test_any_form_of_audio\w+\[[^-]+-(?P<dtype>[^-]+)-(?P<form>[^-]+-[^-]+)-(?P<shape>[^-]+)-(?P<clip>.+)\]")
 
@@ -47,8 +45,13 @@ def example(shown: Shown, upstream: Run) -> str:
     if not shown.tests:
         return "not shown"
     result = upstream.results[shown.tests[0]]
-    message = next(iter(result.message.splitlines()), "")
-    return f"{result.type}: {message[:110]}{'…' * (len(message) > 110)}" if message else f"{result.type}, without a message"
+    return in_a_line(result.type, result.message)
+
+
+def in_a_line(kind: str, message: str) -> str:
+    """Shorten an exception to a line."""
+    first = next(iter(message.splitlines()), "")
+    return f"{kind}: {first[:110]}{'…' * (len(first) > 110)}" if first else f"{kind}, without a message"
 
 
 def _fixed(shown: Shown) -> bool:
@@ -56,7 +59,7 @@ def _fixed(shown: Shown) -> bool:
 
 
 def markdown(lanes: Sequence[Lane]) -> str:
-    """Render the verdicts of some lanes for README and job summaries; the same results give the same bytes."""
+    """Render the verdicts of some lanes for job summaries; the same results give the same bytes."""
     names = [lane.verdict.lane for lane in lanes]
     lines = [*(_claim(lane.verdict) for lane in lanes), "", *_matrix(lanes)]
     found: dict[str, tuple[Shown, Lane]] = {}
@@ -78,12 +81,22 @@ def markdown(lanes: Sequence[Lane]) -> str:
         )
     lines += ["", *(f"- {problem}" for lane in lanes for problem in lane.verdict.problems)]
     not_run = lanes[0].not_run
-    lines += [f"Not run: {'; '.join(f'{name} ({reason})' for name, reason in not_run.items())}."] if not_run else []
+    lines += [missing(not_run)] if not_run else []
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _claim(verdict: Verdict) -> str:
-    return f"- **The verdict {'holds' if verdict.holds else 'does not hold'}** on `{verdict.lane}`: {_counts(verdict)}."
+    return claim(verdict.lane, verdict.holds, verdict.counts, verdict.same_bits)
+
+
+def claim(lane: str, holds: bool, counts: Mapping[str, int], same_bits: int) -> str:
+    """Say in a line of Markdown what a verdict says."""
+    return f"- **The verdict {'holds' if holds else 'does not hold'}** on `{lane}`: {_sums(counts, same_bits)}."
+
+
+def missing(not_run: Mapping[str, str]) -> str:
+    """Say in a line what did not run, and why."""
+    return f"Not run: {'; '.join(f'{name} ({reason})' for name, reason in not_run.items())}."
 
 
 def _cell(verdict: Verdict, bug: Bug) -> str:
@@ -122,9 +135,9 @@ def _sign(run: Run, tests: list[str]) -> str:
     return SIGNS.get(heard.pop(), "?") if len(heard) == 1 else "?"
 
 
-def _counts(verdict: Verdict) -> str:
-    counts = ", ".join(f"{n} {kind}" for kind, n in sorted(verdict.counts.items())) or "no test"
-    return f"{counts}, {verdict.same_bits} of them bit for bit" if verdict.same_bits else counts
+def _sums(counts: Mapping[str, int], same_bits: int) -> str:
+    said = ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items())) or "no test"
+    return f"{said}, {same_bits} of them bit for bit" if same_bits else said
 
 
 def show(lane: Lane) -> None:
@@ -153,4 +166,6 @@ def summarise(lanes: Sequence[Lane]) -> None:
     for lane in lanes:
         verdict, times = lane.verdict, ", ".join(f"{name} {s:.0f} s" for name, s in lane.seconds.items())
         holds, colour = ("holds", "green") if verdict.holds else ("does not hold", "red")
-        console.print(f"[bold {colour}]The verdict {holds} on {verdict.lane}:[/] {_counts(verdict)}; {times}")
+        console.print(
+            f"[bold {colour}]The verdict {holds} on {verdict.lane}:[/] {_sums(verdict.counts, verdict.same_bits)}; {times}"
+        )

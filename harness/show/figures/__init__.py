@@ -1,1 +1,1 @@
-"""Figures of the numbers: drawn with matplotlib, and read by the page without it."""
+"""The picture of what runs where, and figures of the numbers: drawn with matplotlib, and read by the page without it."""

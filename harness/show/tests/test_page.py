@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import asdict
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -16,10 +17,10 @@ import pytest
 from harness import ROOT, HarnessError, world
 from harness.lane.results import Result, read_run
 from harness.show import views
-from harness.show.page import write
+from harness.show.figures import plot
+from harness.show.page import as_address, write
 from harness.verdict.catalogue import Bug, Catalogue, Reason
 from harness.verdict.judge import judge
-from harness.verdict.report import SHAPES
 
 FORM = "tests/test_transcription.py::test_any_form_of_audio_gives_the_same_words[cpu-{}-{}-{}-a-clip]".format
 NAMED, WORKS = FORM("float32", "numpy-float64", "1d"), FORM("float32", "torch-float32", "1xn")
@@ -59,7 +60,7 @@ diff --git a/a.py b/a.py
 class Page(HTMLParser):
     """What a page consists of; a tag that is closed out of turn is an error."""
 
-    VOID = ("meta", "link", "col")
+    VOID = ("meta", "link", "col", "img")
 
     def __init__(self, text):
         super().__init__()
@@ -145,7 +146,8 @@ def test_a_page_is_well_formed_and_every_link_leads_somewhere(out, patches):
     assert len(ids) == len(set(ids))
     assert links - {f"#{id}" for id in ids} == {THREAD}
     assert {id for names in page.all("aria-labelledby") for id in names.split()} <= set(ids)
-    assert not page.all("src") and "script" not in {tag for tag, _ in page.tags}
+    assert {name for attribute in ("popovertarget", "id") for name in page.all(attribute)} == set(ids)
+    assert all(source.startswith("data:") for source in page.all("src")) and "script" not in {tag for tag, _ in page.tags}
     assert [attrs["href"] for tag, attrs in page.tags if tag == "link"] == ["data:,"]
 
 
@@ -167,7 +169,7 @@ def test_headings_are_in_order_and_tables_say_what_they_are(out, patches):
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
     assert levels.count(1) == 1 and all(b <= a + 1 for a, b in pairwise(levels))
     tags = [tag for tag, _ in page.tags]
-    assert tags.count("caption") == tags.count("table") == 3
+    assert tags.count("caption") == tags.count("table") == 4
     assert all("scope" in attrs for tag, attrs in page.tags if tag == "th")
     assert all(tags.count(landmark) == 1 for landmark in ("main", "nav"))
 
@@ -175,8 +177,8 @@ def test_headings_are_in_order_and_tables_say_what_they_are(out, patches):
 def test_a_cell_leads_to_its_exception_and_to_its_transcript(out, patches):
     leave(out, patches)
     page = write(out, patches).read_text()
-    assert page.count('href="#cpu-numpy-float64-1d" aria-label="1 of 1 wrong words">≠<') == 1
-    assert page.count('href="#cpu-numpy-float64-1d" aria-label="1 of 1 right">✓<') == 1
+    assert page.count('popovertarget="cpu-numpy-float64-1d" aria-label="1 of 1 wrong words">≠<') == 1
+    assert page.count('popovertarget="cpu-numpy-float64-1d" aria-label="1 of 1 right">✓<') == 1
     sheet = page.partition('id="cpu-numpy-float64-1d"')[2].partition("</section>")[0]
     assert "<b>TypeError</b>: deaf to" in sheet and "processor.py:7" in sheet
     before, after = sheet.split('<p class="heard">')[1:]
@@ -224,12 +226,13 @@ def test_the_same_verdicts_give_the_same_bytes(out, patches):
 
 def test_a_verdict_that_does_not_hold_is_the_first_thing_said(out, patches):
     leave(out, patches)
-    assert "<h1><span>liquid-audio 1.3.0</span> has 1 bug: each shown, each mended</h1>" in write(out, patches).read_text()
+    first = "<h1><span>liquid-audio 1.3.0</span> has 1 bug: each shown by tests, each fixed by a patch</h1>"
+    assert first in write(out, patches).read_text()
     leave(out, patches, name="sim", after="failed")
     page = write(out, patches).read_text()
     assert "<h1>The verdict does not hold on sim</h1>" in page
     assert "deaf: not fixed on patched, 1 of its tests do not pass" in page
-    assert "cpu: 1 fail → 1 pass</span><span>sim: 1 fail → 0 pass" in page
+    assert '<span>cpu 1</span><span>sim 1 <b class="broken">0 fixed</b></span>' in page
 
 
 @pytest.mark.parametrize("lost", [[WORKS], [NAMED, WORKS]])
@@ -252,7 +255,7 @@ def test_a_verdict_on_something_else_counts_for_nothing(out, patches, changes, r
         write(out, patches)
     leave(out, patches)
     page = write(out, patches).read_text()
-    assert re.search(f"<dt>sim</dt><dd>[^<]*{reason}", page)
+    assert re.search(f"<h3>sim</h3>\n<p>Not run</p>\n<p[^>]*>[^<]*{reason}", page)
     assert 'id="lane-sim"' not in page
 
 
@@ -270,7 +273,7 @@ def test_a_folded_lane_that_does_not_hold_is_unfolded_and_said_first(out, patche
     leave(out, patches, name="cpu-floor", stack="floor", after="failed")
     page = write(out, patches).read_text()
     assert "<h1>The verdict does not hold on cpu-floor</h1>" in page
-    assert "<details open><summary>cpu-floor: the verdict does not hold</summary>" in page
+    assert '<details class="fold" open><summary>cpu-floor: the verdict does not hold</summary>' in page
 
 
 def test_a_table_of_another_session_is_drawn_and_one_that_is_not_there_is_named(out, patches):
@@ -280,12 +283,15 @@ def test_a_table_of_another_session_is_drawn_and_one_that_is_not_there_is_named(
     (out / "necessity.json").write_text(json.dumps(table))
     page = write(out, patches).read_text()
     assert 'role="rowheader">0001 a.py</th><td role="cell" data-column="red" class="short">3</td>' in page
-    assert "Not run: run <code>python3 -m nox -s rivals</code>." in page and "nox -s necessity" not in page
+    (line,) = re.findall(r"Not run on these files: .+", page)
+    assert "Mutants (<code>nox -s mutants</code>), Rivals (<code>nox -s rivals</code>)" in line and "Necessity" not in line
+    assert '<details class="fold session" id="necessity"><summary><h3>Each hunk is needed</h3>' in page
     (out / "necessity.json").write_text(json.dumps({**table, "holds": False}))
-    assert "<li>it does not say that it holds</li>" in write(out, patches).read_text()
+    page = write(out, patches).read_text()
+    assert '<details class="fold session" id="necessity" open>' in page and "<li>it does not say that it holds</li>" in page
     del table["digest"]
     (out / "necessity.json").write_text(json.dumps(table))
-    assert f"What there is of it is {world.STALE}: run <code>python3 -m nox -s necessity" in write(out, patches).read_text()
+    assert "Necessity (<code>nox -s necessity</code>, stale)" in write(out, patches).read_text()
 
 
 def test_all_tables_of_a_session_are_drawn_long_ones_folded_and_what_does_not_hold_is_said(out, patches):
@@ -297,7 +303,7 @@ def test_all_tables_of_a_session_are_drawn_long_ones_folded_and_what_does_not_ho
     page = write(out, patches).read_text()
     assert "<li>b is idle</li>" in page
     folded = page.partition(
-        '<h3 class="other">The staircase</h3>\n<p>Step by step.</p>\n<details><summary>All 40 rows</summary>'
+        '<h4 class="other">The staircase</h4>\n<p>Step by step.</p>\n<details><summary>All 40 rows</summary>'
     )[2]
     assert 'role="rowheader">39</th>' in folded.partition("</details>")[0]
 
@@ -307,7 +313,7 @@ def test_pictures_of_the_demo_are_shown_with_its_table_before_and_after(out, pat
     (out / "demo").mkdir()
     for name in ("patched-1-page", "upstream-1-terminal"):
         (out / "demo" / f"{name}.png").write_bytes(name.encode())
-    assert "<img" not in write(out, patches).read_text()
+    assert "image/png" not in write(out, patches).read_text()
     table = {"title": "The demo", "columns": ["step"], "rows": [["start"]], "note": "", "holds": True}
     (out / "demo.json").write_text(json.dumps({**table, "digest": world.digest(patches=patches)}))
     shown = re.findall(r'<img src="data:image/png;base64,([^"]+)" alt="([^"]+)"', write(out, patches).read_text())
@@ -332,18 +338,64 @@ def test_a_patch_is_shown_with_its_subject_and_its_diff(out, patches):
     assert '<span class="pass">+both &lt;ears&gt;</span>' in page and "Bug: none" not in page
 
 
-def test_the_matrix_is_drawn_with_a_title_and_a_sign_for_every_cell(out, patches):
+def test_the_picture_has_a_title_and_a_sign_for_each_form_and_each_lane(out, patches):
     leave(out, patches)
-    leave(out, patches, name="sim")
-    write(out, patches)
+    leave(out, patches, name="sim", after="failed")
+    page = write(out, patches).read_text()
     svg = ElementTree.parse(out / "matrix.svg").getroot()
     space = {"s": "http://www.w3.org/2000/svg"}
     title = svg.find("s:title", space)
-    assert (
-        title.get("id") == svg.get("aria-labelledby")
-        and "on cpu 1 of 12 forms give the spoken words from the right features on 1.3.0, 2 of 12" in title.text
-    )
-    signs = [use.get("href") for use in svg.iterfind(".//s:use", space)]
-    assert len(signs) == 2 * 2 * 2 * len(SHAPES) and signs.count("#wrong") == 2 and signs.count("#right") == 6
+    assert title.get("id") == svg.get("aria-labelledby")
+    assert "not run: cpu, sim, xla, mps, cuda. Forms of audio" in title.text  # no test of theirs is about an ability
+    assert title.text.endswith("cpu 1 of 2 on 1.3.0, 2 of 2 patched; sim 1 of 2 on 1.3.0, 1 of 2 patched.")
+    (shown,) = re.findall(r'<img class="plot" src="data:image/svg\+xml;base64,([^"]+)" alt="([^"]+)"', page)
+    assert base64.b64decode(shown[0]) == (out / "matrix.svg").read_bytes() and shown[1] == title.text
+    drawn = svg.find("s:g[@transform]", space)
+    signs = Counter(use.get("href") for use in drawn.iter("{http://www.w3.org/2000/svg}use"))
+    # The legend has one of each kind. Where the lanes differ a cell has a stripe for each of them.
+    assert (signs["#s-right"], signs["#s-wrong"], signs["#h-right"], signs["#h-wrong"]) == (1 + 2, 1 + 1, 1, 1)
     assert {sign[1:] for sign in signs} <= {group.get("id") for group in svg.iterfind(".//s:defs/s:g", space)}
     assert "prefers-color-scheme: dark" in svg.find("s:style", space).text
+
+
+@pytest.mark.parametrize("lanes", [("cpu", "sim"), ("cpu", "sim", "mps"), ("cpu", "sim", "cuda", "mps", "xla")], ids=len)
+def test_a_stripe_has_room_for_its_sign_however_many_lanes_differ(out, patches, lanes):
+    for name in lanes:
+        leave(out, patches, name=name, after="failed" if name == "sim" else "passed")
+    write(out, patches)
+    svg = ElementTree.parse(out / "matrix.svg").getroot()
+    (stripe,) = svg.iterfind(".//*[@id='h-wrong']/{*}rect")
+    height = int(stripe.get("height"))
+    drawn = svg.find("{*}g[@transform]")
+    divided, others = [], []
+    for use in drawn.iterfind("{*}use"):
+        (divided if use.get("href").startswith("#h-") else others).append((int(use.get("y")), use.get("href")[3:]))
+    tops = [top for top, _ in divided]
+    # They stand in the order of the lanes, which the caption says, and do not overlap.
+    assert [kind for _, kind in divided] == ["wrong" if name == "sim" else "right" for name in lanes]
+    assert height >= 7 and all(below - above > height for above, below in pairwise(tops))
+    # Nor do they overlap the rows beside theirs.
+    outside = [top for top, _ in others if not tops[0] <= top <= tops[-1]]
+    assert outside and all(top + 15 < tops[0] or top > tops[-1] + height for top in outside)
+    (offset,) = re.findall(r"translate\(0 (\d+)\)", drawn.get("transform"))
+    assert int(offset) + max(tops) + height < int(svg.get("height"))
+
+
+def test_what_was_drawn_from_a_table_is_shown_with_it_and_not_with_another(out, patches):
+    leave(out, patches)
+    table = {"title": "The comparison", "columns": ["who"], "rows": [["a"]], "note": "", "holds": True}
+    file = out / "compare.json"
+    file.write_text(json.dumps({**table, "digest": world.digest(patches=patches)}))
+    svg = f"<svg><dc:title>Word &amp; error</dc:title><dc:source>{plot.sha256(file)}</dc:source></svg>"
+    (out / "compare.svg").write_text(svg)
+    assert f'src="{as_address(svg)}" alt="Word &amp; error">' in write(out, patches).read_text()
+    (out / "compare.svg").write_text(svg.replace(plot.sha256(file), "0"))
+    assert "Word" not in write(out, patches).read_text()
+
+
+def test_a_device_that_did_not_run_stands_beside_those_that_did(out, patches):
+    leave(out, patches)
+    page = write(out, patches).read_text()
+    cards = page.partition('<ul class="lanes">')[2].partition("</ul>")[0]
+    assert re.findall(r"<h3[^>]*>(.+)</h3>", cards) == ["cpu", "mps", "sim"]
+    assert "Needs <code>macOS</code>." in cards and page.index("<h3>mps</h3>") < page.index('<h2 id="bugs">')

@@ -1,15 +1,31 @@
-"""README shows the last verdict, and no other."""
+"""README and patches/README.md show the last verdict, and no other."""
+
+import re
 
 import pytest
 
-from harness import ROOT, HarnessError, world
+from harness import PATCHES, ROOT, HarnessError, world
+from harness.show.figures import abilities
 from harness.show.readme import LANES, update
 from harness.show.tests import test_page
-from harness.show.tests.test_page import leave
+from harness.show.tests.test_page import THREAD, leave
 from harness.verdict import census
+from harness.verdict.catalogue import CATALOGUE, read_catalogue
 
 # Fixtures of the same name.
-out, patches = test_page.out, test_page.patches
+out = test_page.out
+
+
+@pytest.fixture
+def patches(tmp_path):
+    for folder in ("readme", "checkout", "1.1.0"):
+        (tmp_path / "patches" / folder).mkdir(parents=True)
+    (tmp_path / "patches" / "0001.patch").write_text(test_page.PATCH)
+    alone = test_page.PATCH.replace("Hear with\n both ears\n\nIt did not.\n\nBug: none\n", "Say so\n\n").replace(
+        "a.py", "README.md"
+    )
+    (tmp_path / "patches" / "readme" / "0002.patch").write_text(alone)
+    return tmp_path / "patches"
 
 
 @pytest.fixture
@@ -19,18 +35,63 @@ def readme(tmp_path):
     return file
 
 
-def test_readme_shows_the_picture_where_the_verdict_has_its_matrix(readme, tmp_path, out, patches):
+def test_readme_shows_verdicts_and_picture_and_leads_to_the_bugs(readme, tmp_path, out, patches):
     for lane in ("cpu", "sim"):
         leave(out, patches, name=lane)
     picture = tmp_path / "shown.svg"
     update(readme, out, picture, patches)
-    text = readme.read_text()
-    assert "\nold\n" not in text and "| audio |" not in text and "](shown.svg)" in text
-    assert "- **The verdict holds** on `sim`: 1 fail→pass, 1 pass→pass." in text
+    lines = readme.read_text().splitlines()
+    assert lines[:5] == [
+        "# Name",
+        "",
+        "<!-- verdict: by hand -->",
+        "- **The verdict holds** on `cpu`: 1 fail→pass, 1 pass→pass.",
+        "- **The verdict holds** on `sim`: 1 fail→pass, 1 pass→pass.",
+    ]
+    assert re.fullmatch(r"!\[What runs where \(.+ patched\.\]\(shown\.svg\)", lines[6])
+    assert lines[8:] == [
+        "1.3.0 has 1 bug: [by patch](patches/README.md).",
+        "",
+        "Not run: mps (needs `macOS`).",
+        "<!-- /verdict -->",
+        "More.",
+    ]
     assert picture.read_bytes() == (out / "matrix.svg").read_bytes()
+
+
+def test_a_verdict_that_does_not_hold_is_said_with_its_problems(readme, tmp_path, out, patches):
+    leave(out, patches)
+    leave(out, patches, name="sim", after="failed")
+    update(readme, out, tmp_path / "shown.svg", patches)
+    text = readme.read_text()
+    assert "- **The verdict does not hold** on `sim`: 1 fail→fail, 1 pass→pass." in text
+    assert "\n- deaf: not fixed on patched, 1 of its tests do not pass" in text
+    assert "| 1 ✗ → ✓ | 1 ✗ → ✗ |" in (patches / "README.md").read_text()
+
+
+def test_each_patch_is_listed_with_what_it_changes_and_its_bugs(readme, tmp_path, out, patches):
+    leave(out, patches)
+    leave(out, patches, name="sim")
+    update(readme, out, tmp_path / "shown.svg", patches)
+    text = (patches / "README.md").read_text()
+    own = text.partition("## [0001](0001.patch) Hear with both ears\n\nBefore: It did not.\n\nChanges `a.py`: +2 −1.\n\n")[2]
+    head, _, row = own.splitlines()[:3]
+    assert head == "| bug | 1.3.0 | what it gives | cpu | sim |"
+    assert (
+        row.startswith("| [deaf](../tests/bugs.toml): It hears <script>")
+        and f" [#26]({THREAD}) | does wrong | `TypeError: deaf" in row
+    )
+    assert row.endswith("` | 1 ✗ → ✓ | 1 ✗ → ✓ |") and str(ROOT) not in row
+    assert "- [0002](readme/0002.patch) Say so. Changes `README.md`: +2 −1.\n" in text and "[1.1.0](1.1.0) have" in text
+
+
+def test_a_readme_without_a_place_is_refused_before_anything_is_written(readme, tmp_path, out, patches):
+    leave(out, patches)
+    leave(out, patches, name="sim")
     readme.write_text("# Name\n")
     with pytest.raises(HarnessError, match=r"^README\.md has no place for the verdict"):
-        update(readme, out, picture, patches)
+        update(readme, out, tmp_path / "shown.svg", patches)
+    assert not (patches / "README.md").exists() and not (tmp_path / "shown.svg").exists()
 
 
 @pytest.mark.parametrize(
@@ -41,7 +102,7 @@ def test_readme_keeps_its_verdict_where_there_is_no_new_one(readme, tmp_path, ou
     leave(out, patches, **{"name": "sim"} | changes)
     with pytest.raises(HarnessError, match=f"{reason}.*: run `nox -s verdict` first"):
         update(readme, out, tmp_path / "shown.svg", patches)
-    assert "old" in readme.read_text()
+    assert "old" in readme.read_text() and not (patches / "README.md").exists()
 
 
 @pytest.mark.parametrize("lane", LANES)
@@ -50,7 +111,31 @@ def test_readme_counts_what_the_census_counts(lane):
     counts = [n for n in census.read()[lane].values() if len(n) > 1]
     shown, same, bits = (sum(n[k] for n in counts) for k in (1, 2, 3))
     said = f"- **The verdict holds** on `{lane}`: {shown} fail→pass, {same} pass→pass, {bits} of them bit for bit.\n"
-    assert said in (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert said in readme
+    cells = abilities.of_census(lane)
+    works = sum(cell.before.kind == "works" for cell in cells.values())
+    # The demo, which the census does not count, may be one more.
+    assert re.search(rf"\b{lane} {works} of ({len(cells)}|{len(cells) + 1}) on 1\.3\.0, \1 of \1 patched", readme)
+
+
+def test_the_table_of_patches_counts_what_the_census_counts():
+    shown, columns = {}, []
+    for line in (PATCHES / "README.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if cells[:1] == ["bug"]:
+            columns = cells
+        elif cells and cells[0].startswith("["):
+            counts = dict(zip(columns, cells, strict=True))
+            shown[cells[0][1:].partition("]")[0]] = [counts[lane] for lane in LANES]
+    counted = census.read()
+    expected = {}
+    for bug in read_catalogue(CATALOGUE).bugs:
+        sums = [
+            sum(n[0] for key, n in counted[lane].items() if len(n) == 1 and key.startswith(f"{bug.id} ")) for lane in LANES
+        ]
+        expected[bug.id] = [f"{n} ✗ → ✓" if n else "–" for n in sums]
+    assert shown == expected
 
 
 def test_an_older_verdict_beside_a_new_lane_is_not_shown(readme, tmp_path, out, patches):

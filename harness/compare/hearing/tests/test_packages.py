@@ -1,5 +1,6 @@
 """What the comparison takes of other packages, as `nox -s compare` has them: README's lines on long files, Whisper, and the figure."""
 
+import html
 import re
 from xml.etree import ElementTree
 
@@ -16,6 +17,7 @@ from harness.compare.hearing import sound, weights
 from harness.compare.hearing.cut import LONGEST, pieces
 from harness.compare.run import Run
 from harness.compare.score import normaliser, score
+from harness.show.figures import plot
 from harness.suite.speech import clips, normalise
 
 SECTION = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Transcribe a file")[2].partition("\n## ")[0]
@@ -147,15 +149,20 @@ def test_whisper_s_normaliser_makes_words_and_numbers_alike():
 
 
 def test_the_figure_is_the_same_bytes_for_the_same_runs_and_fits_both_pages(tmp_path):
+    title = "Word error rates & more"
     told = {"spoken": "ten", "text": "ten", "audio": 2.0, "seconds": 1.0}
     lines = ({"event": "clip", **told}, {"event": "joined", "id": "10 s", **told}, {"event": "done"})
     runs = [Run("tiny-whole", "cpu", lines), Run("openai-beam", "cpu", lines[:1]), Run("lfm-cut", "cpu", not_run="no weights")]
-    files = [tmp_path / name for name in ("a.svg", "b.svg")]
-    for file in files:
-        figure.draw(runs, str, file, "Word error rates & more")
-    assert files[0].read_bytes() == files[1].read_bytes()
-    root = ElementTree.parse(files[0]).getroot()
-    text = files[0].read_text()
-    assert root.findtext("{*}title") == "Word error rates & more" == root.get("aria-label")
+    source = tmp_path / "compare.json"
+    source.write_text("{}")
+    file = figure.draw(runs, str, source, title)
+    text = file.read_text()
+    assert figure.draw(runs, str, source, title).read_text() == text
+    root = ElementTree.parse(file).getroot()
+    assert root.findtext("{*}title") == title == root.get("aria-label")
     assert figure.INK not in text and "currentColor" in text and "<date>" not in text
     assert "tiny checkpoint, whole file in one turn, cpu" in text and "LFM2.5" not in text
+    # The page shows it beside the figures that it was drawn from, and no others.
+    assert plot.drawn(source) == (text, html.escape(title))
+    source.write_text("[]")
+    assert plot.drawn(source) is None

@@ -1,0 +1,223 @@
+"""What runs where: for each ability and device, what the suite found on the published package and on the patched one.
+
+A cell of the picture is drawn from the tests that are named here, and says no more than they compare.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness import world
+from harness.lane.results import Run
+from harness.show.views import Lane
+from harness.verdict import census, evidence
+from harness.verdict.catalogue import CATALOGUE, names, read_catalogue
+
+DEVICES = ("cpu", "sim", "xla", "mps", "cuda")
+DEMO = "demo"
+
+
+@dataclass(frozen=True)
+class Ability:
+    """A row of the picture.
+
+    Attributes:
+        about: what its tests compare, in a few words
+        tests: their functions; a lane that leaves one of them out has not run the ability
+    """
+
+    about: str
+    tests: tuple[str, ...] = ()
+
+
+ABILITIES = {
+    "load": Ability(
+        "with and without device=",
+        (
+            "test_device.py::test_the_readme_recipe_transcribes_without_naming_a_device",
+            "test_device.py::test_an_explicit_device_is_used_without_a_warning",
+        ),
+    ),
+    "transcribe": Ability(
+        "gives the words of each clip",
+        (
+            "test_transcription.py::test_silence_after_a_clip_adds_no_words",
+            "test_transcription.py::test_interleaved_generation_gives_the_spoken_words",
+        ),
+    ),
+    "chat": Ability(
+        "answers in text and codes",
+        (
+            "test_answers.py::test_a_chat_says_what_it_heard_and_then_both",
+            "test_moves.py::test_a_chat_without_audio_is_answered",
+        ),
+    ),
+    "speak": Ability("a text is heard as itself", ("test_answers.py::test_a_text_that_is_spoken_is_heard_as_itself",)),
+    "decode": Ability(
+        "codes become a waveform",
+        (
+            "test_lazy_parts.py::test_decode_gives_a_waveform_on_the_processors_device",
+            "test_lazy_parts.py::test_mimi_decodes_on_the_processors_device",
+            "test_speaking.py::test_what_is_decoded_is_heard_as_the_words_of_its_codes",
+        ),
+    ),
+    "move": Ability(
+        "all parts follow .to()",
+        (
+            "test_lazy_parts.py::test_a_loaded_audio_detokenizer_follows_its_processor",
+            "test_lazy_parts.py::test_a_loaded_mimi_follows_its_processor",
+            "test_moves.py::test_what_is_added_joins_the_chat",
+        ),
+    ),
+    "train": Ability(
+        "the loss falls",
+        (
+            "test_finetuning.py::test_a_dataset_holds_what_the_mapper_makes_of_each_chat",
+            "test_finetuning.py::test_some_steps_lower_the_loss_and_leave_a_checkpoint_that_transcribes",
+        ),
+    ),
+    # Upstream's program needs a browser, and a session of its own.
+    DEMO: Ability("a talk in a browser"),
+}
+
+
+@dataclass(frozen=True)
+class Side:
+    """What the tests of an ability did on one package.
+
+    Attributes:
+        tests: how many there are
+        passed: how many of them passed
+        warned: how many failed because of a warning, which the suite takes for an error
+    """
+
+    tests: int
+    passed: int
+    warned: int = 0
+
+    @property
+    def kind(self) -> str:
+        """Sum it up, as the picture has it."""
+        if self.passed == self.tests:
+            return "works"
+        return "warns" if self.passed + self.warned == self.tests else "fails"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An ability on a device."""
+
+    before: Side
+    after: Side
+
+
+@dataclass(frozen=True)
+class Column:
+    """A device.
+
+    Attributes:
+        device: its name
+        cells: by ability; what did not run is not there
+        date: of the evidence that they are from, empty if it ran here
+    """
+
+    device: str
+    cells: Mapping[str, Cell]
+    date: str = ""
+
+    def count(self, side: str) -> int:
+        """Count the abilities that work on a package, "before" or "after" the patches."""
+        return sum(getattr(cell, side).kind == "works" for cell in self.cells.values())
+
+
+def columns(lanes: Sequence[Lane], out: Path, patches: Path, folder: Path = evidence.FOLDER) -> list[Column]:
+    """Sum up each device, from a lane that ran here, else from committed evidence.
+
+    Args:
+        lanes: those that ran, named as their devices
+        out: the folder that may have what the demo did
+        patches: the series
+        folder: where committed evidence is
+    """
+    ran = {lane.name: lane for lane in lanes}
+    kept = _evidence(folder, patches)
+    demo = _demo(out / "demo.json", patches)
+    found = []
+    for device in dict.fromkeys((*DEVICES, *ran)):
+        date = kept[device]["date"] if device in kept and device not in ran else ""
+        cells = _of_runs(ran[device].runs) if device in ran else of_census(device) if date else {}
+        found.append(Column(device, cells | ({DEMO: demo[device]} if device in demo else {}), date))
+    return found
+
+
+def _of_runs(runs: Mapping[str, Run]) -> dict[str, Cell]:
+    """Sum up the abilities whose tests all ran on a lane."""
+    sides = {tree: _sides(run) for tree, run in runs.items()}
+    return {
+        name: Cell(sides["upstream"][name], sides["patched"][name])
+        for name in ABILITIES
+        if all(name in side for side in sides.values())
+    }
+
+
+def _sides(run: Run) -> dict[str, Side]:
+    functions: dict[str, list[tuple[str, str]]] = {}
+    for test in run.collected | run.results.keys():
+        result = run.results.get(test)
+        came = (result.outcome, result.type) if result else ("missing", "")
+        functions.setdefault(test.removeprefix("tests/").partition("[")[0], []).append(came)
+    sides = {}
+    for name, ability in ABILITIES.items():
+        if ability.tests and all(test in functions for test in ability.tests):
+            own = [each for test in ability.tests for each in functions[test]]
+            warned = sum(outcome == "failed" and kind.endswith("Warning") for outcome, kind in own)
+            sides[name] = Side(len(own), sum(outcome == "passed" for outcome, _ in own), warned)
+    return sides
+
+
+def of_census(device: str) -> dict[str, Cell]:
+    """Sum up the abilities on a device whose evidence holds: it then counts what the census does, test by test."""
+    counts = census.expected(census.read(), device, device)
+    cells = {}
+    for name, ability in ABILITIES.items():
+        if ability.tests and all(test in counts for test in ability.tests):
+            tests, failed, passed = (sum(counts[test][k] for test in ability.tests) for k in range(3))
+            warned = sum(counts[test][1] for test in ability.tests if _warns(test, device))
+            cells[name] = Cell(Side(tests, passed, warned), Side(tests, passed + failed))
+    return cells
+
+
+def _warns(function: str, device: str) -> bool:
+    """Say whether a warning is all that the catalogue knows for which a test may fail on a device."""
+    bugs = [
+        bug
+        for bug in read_catalogue(CATALOGUE).on(device)
+        if any(names(glob.partition("[")[0], function) for glob in bug.tests)
+    ]
+    return all(reason.type.endswith("Warning") for bug in bugs for reason in bug.reasons)
+
+
+def _evidence(folder: Path, patches: Path) -> dict[str, Mapping[str, Any]]:
+    """Find the newest evidence of each device that holds, is of these files, and counts what they have."""
+    records: Iterable[Mapping[str, Any]] = map(evidence.read_record, sorted(folder.glob("*.json")))
+    return {
+        record["lane"]: record
+        for record in sorted(records, key=lambda record: str(record["date"]))
+        if record["holds"]
+        and evidence.lane_of(record) == record["lane"]
+        and not world.is_stale(record, patches)
+        and not evidence.invented(record)
+    }
+
+
+def _demo(file: Path, patches: Path) -> dict[str, Cell]:
+    """Read on which device the demo was tried, and on which packages it works."""
+    if not file.is_file():
+        return {}
+    record = json.loads(file.read_text(encoding="utf-8"))
+    if world.is_stale(record, patches) or "works" not in record:
+        return {}
+    before, after = (Side(1, int(record["works"][tree])) for tree in ("upstream", "patched"))
+    return {record["device"]: Cell(before, after)}
