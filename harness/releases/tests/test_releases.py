@@ -77,7 +77,8 @@ PASSES = Release("9.9.9", "", "pinned", "applies", {"one": "^passes$"})
 
 def _record(**changes):
     has, without = Sampled("shows", "words", 2, 2, 2).__dict__, Sampled("does not show", "words", 2, 0, 2).__dict__
-    return {"fails": "", "series": "applies", "series words": "it applies", "bugs": {"one": without, "two": has}, **changes}
+    found = {"bugs": {"one": without, "two": has}, "left out": []}
+    return {"fails": "", "series": "applies", "series words": "it applies", **found, **changes}
 
 
 def test_a_release_as_it_is_expected_is_no_problem():
@@ -91,6 +92,11 @@ def test_what_comes_in_place_of_a_bug_is_listed_too():
     bugs = {**_record()["bugs"], "one": Sampled("does not show", "ValueError: odd", 2, 0, 2).__dict__}
     (problem,) = problems(RELEASE, _record(bugs=bugs))
     assert problem.startswith("9.9.9: in place of one comes ValueError: odd; harness/package/releases.toml says ^words$")
+
+
+def test_a_bug_stays_where_its_patch_is_left_out():
+    bugs = {**_record()["bugs"], "two": Sampled("shows", "E", 3, 3, 0).__dict__}
+    assert list(problems(RELEASE, _record(bugs=bugs, **{"left out": ["two"]}))) == []
 
 
 def test_what_passes_as_published_has_to_pass_with_the_series():
