@@ -229,7 +229,7 @@ def apply(session: nox.Session) -> None:
 
 @nox.session
 def pr(session: nox.Session) -> None:
-    """Write out/pr/: the series, tests that upstream can take, and what to say of it; `-- --author "Name <address>"`."""
+    """Write out/pr/: three pull requests, with their tests and what to say; `-- --proof URL`, `-- --author "Name <address>"`."""
     session.run(stack(session), "-m", "harness", "pr", *session.posargs)
 
 

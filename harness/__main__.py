@@ -46,9 +46,10 @@ def main() -> int:
     commands.add_parser("readme", help="put the last verdict of cpu and sim into README.md, and its picture into .github/")
     commands.add_parser("page", help="draw the verdicts of out/ as out/report.html and out/matrix.svg")
     kit = commands.add_parser(
-        "pr", help="write out/pr/: the series, tests that upstream can take, and what to say of each commit"
+        "pr", help="write out/pr/: three pull requests, each with its commits, its tests and what to say of it"
     )
     kit.add_argument("--author", help='who sends it, "Name <address>" (default: as git is set up)')
+    kit.add_argument("--proof", metavar="URL", help="where the whole proof is (default: the address of the remote origin)")
     kit.add_argument("--checkout", type=Path, help="try it on a checkout of upstream's repository")
     evidence = commands.add_parser("evidence", help="run a lane, and write what it found to fixtures/evidence/, to commit")
     evidence.add_argument("--device", required=True, help="the lane")
@@ -137,8 +138,9 @@ def main() -> int:
             case "pr":
                 from harness.pr.kit import write as write_kit
 
-                kit_folder = write_kit(author=options.author, upstream=options.checkout).relative_to(ROOT)
-                print(f"wrote {kit_folder}/: git am takes its patches, and body.md is what to say")
+                options_of_kit = {"author": options.author, "proof": options.proof, "upstream": options.checkout}
+                kit_folder = write_kit(**options_of_kit).relative_to(ROOT)
+                print(f"wrote {kit_folder}/: in each folder git am takes the patches, and body.md is what to say")
                 return 0
             case "evidence":
                 from harness import lane

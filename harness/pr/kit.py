@@ -1,4 +1,4 @@
-"""Write the kit, out/pr/: the patches as commits, and what to say of them, `body.md` and one such text for each.
+"""Write the kit, out/pr/: a folder for each pull request, with its commits for `git am` and `body.md`, what to say of it.
 
 Every number in the texts is from the verdicts, the staircase or git; what did not run is said. The same ones give the same bytes.
 """
@@ -6,58 +6,103 @@ Every number in the texts is from the verdicts, the staircase or git; what did n
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from harness import OUT, PATCHES, ROOT, HarnessError, page, series, trees, views, world
-from harness.pr import stairs
+from harness import OUT, PATCHES, ROOT, HarnessError, page, trees, views, world
+from harness.pr import pulls, stairs
+from harness.pr.export import export
+from harness.pr.pulls import Pull
 from harness.report import SAYS, SHAPES
-from harness.verdict import by_kind
 
-# A longer table stays in its file: its note has the sums.
-ROWS = 6
 LONGEST = 110
-# Lanes that nobody may take for granted.
-WANTED = ("cuda", "mps")
+# A longer body is not read. What is folded does not count.
+WORDS = 200
 
 
-def write(out: Path = OUT, patches: Path = PATCHES, *, author: str | None = None, upstream: Path | None = None) -> Path:
+@dataclass(frozen=True)
+class Facts:
+    """What the bodies are made from.
+
+    Attributes:
+        lanes: the verdicts
+        steps: the staircase
+        stats: git's summary of each pull request
+        alone: whether each applies to the release by itself, and its tests pass there
+        proof: the address of the whole proof
+    """
+
+    lanes: Sequence[views.Lane]
+    steps: Sequence[stairs.Step]
+    stats: Sequence[str]
+    alone: Sequence[bool]
+    proof: str
+
+
+def write(
+    out: Path = OUT,
+    patches: Path = PATCHES,
+    *,
+    author: str | None = None,
+    proof: str | None = None,
+    upstream: Path | None = None,
+) -> Path:
     """Climb the staircase, and write the kit.
 
     Args:
         out: the folder that has the verdicts, and gets the kit
         patches: the series that the verdicts must be about
         author: who sends it, "Name <address>", or None for whom git knows
+        proof: the address of the whole proof, or None for that of the remote `origin`
         upstream: a checkout of upstream's repository to try it on
 
     Returns:
         the kit's folder
 
     Raises:
-        HarnessError: there is no verdict on this series, or something that does not hold; the staircase is wrong
+        HarnessError: there is no verdict on this series, or something that does not hold; the staircase is wrong; nobody
+            knows who sends it, or where the proof is
     """
-    author = author or sender()
-    lanes = read(out, patches)
+    author, proof = author or sender(), proof or address()
+    lanes, requests = read(out, patches), pulls.read(patches)
     page.write(out, patches)  # for the picture, of the same verdicts
     partial_kit, kit = out / "pr.partial", out / "pr"
     shutil.rmtree(partial_kit, ignore_errors=True)
     partial_kit.mkdir()
     try:
-        stat = stairs.export(partial_kit, author, patches, upstream)
-        print("running the tests of the pull request after each commit", flush=True)
-        steps = stairs.climb(patches)
-        for name, text in texts(out, patches, lanes, steps, stat).items():
-            (partial_kit / name).write_text(text, encoding="utf-8")
-        shutil.copy(out / "matrix.svg", partial_kit)
+        stats = export(partial_kit, requests, author, upstream)
+        print("running the tests of the pull requests after each commit", flush=True)
+        steps = stairs.climb(requests)
+        facts = Facts(lanes, steps, stats, [stairs.alone(pull) for pull in requests], proof)
+        for pull in requests:
+            (partial_kit / pull.folder / "body.md").write_text(body(pull, facts, patches), encoding="utf-8")
+            if pull.name == "audio":
+                shutil.copy(out / "matrix.svg", partial_kit / pull.folder)
         shutil.rmtree(kit, ignore_errors=True)
         partial_kit.rename(kit)
     finally:
         shutil.rmtree(partial_kit, ignore_errors=True)
     return kit
+
+
+def address() -> str:
+    """Give the address at which a reader finds this repository, from its remote `origin`.
+
+    Raises:
+        HarnessError: it has none that a browser opens
+    """
+    command = ["git", "remote", "get-url", "origin"]
+    url = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    # git@host:owner/name.git and ssh://git@host/owner/name.git are pages too.
+    url = re.sub(r"^(?:ssh://)?git@([^:/]+)[:/]", r"https://\1/", url).removesuffix(".git")
+    if not re.match(r"https?://", url):
+        raise HarnessError("a reader must find the whole proof: give --proof URL, or a remote `origin` that a browser opens")
+    return re.sub(r"(?<=://)[^/@]+@", "", url)  # without who may push
 
 
 def sender() -> str:
@@ -89,67 +134,62 @@ def read(out: Path, patches: Path) -> list[views.Lane]:
         raise HarnessError(f"{reasons}: run `nox -s verdict` first")
     if broken := [lane.name for lane in lanes if not lane.record["holds"]]:
         raise HarnessError(f"the verdict does not hold on {', '.join(broken)}: that comes before a pull request")
-    if wrong := [problem for table in _tables(out, patches) for problem in table["problems"]]:
+    tables = (page.read_table(out / f"{name}.json", title, patches) for name, title in page.TABLES.items())
+    if wrong := [problem for table in tables for problem in table["problems"]]:
         raise HarnessError(f"{wrong[0]}: that comes before a pull request")
     return lanes
 
 
-def _tables(out: Path, patches: Path) -> list[dict[str, Any]]:
-    return [page.read_table(out / f"{name}.json", title, patches) for name, title in page.TABLES.items()]
-
-
-def texts(out: Path, patches: Path, lanes: Sequence[views.Lane], steps: Sequence[stairs.Step], stat: str) -> Mapping[str, str]:
-    """Render what to say: `body.md`, and `<number>.md` for each patch.
-
-    Args:
-        out: the folder that may have tables of other sessions
-        patches: the series
-        lanes: its verdicts
-        steps: its staircase
-        stat: git's summary of it
+def body(pull: Pull, facts: Facts, patches: Path = PATCHES) -> str:
+    """Render what to say of a pull request.
 
     Raises:
-        HarnessError: a text speaks of what is not there
+        HarnessError: a text speaks of what is not there, or has more words than one reads
     """
-    main = [lane for lane in lanes if lane.name == lane.record["lane"]]
-    record = main[0].record
-    not_run = views.not_run(lanes)
-    bugs = [{**bug, "words": _words(bug)} for bug in views.bugs(main)]
+    main = [lane for lane in facts.lanes if lane.name == lane.record["lane"]]
+    ours = {patch.name for patch in pull.patches}
+    every = [{**bug, "words": _words(bug)} for bug in views.bugs(main)]
+    turned = stairs.turned(facts.steps)
     context = {
-        "lanes": lanes,
+        "pull": pull,
         "main": main,
-        "runs": views.runs(lanes)["rows"],
-        "about": page.ABOUT,
-        "record": record,
+        "record": main[0].record,
+        "runs": views.runs(facts.lanes)["rows"],
+        "not_run": views.not_run(facts.lanes),
+        "bugs": [bug for bug in every if bug["patch"] in ours],
+        "shown": _by_lane({lane.name: _shown(lane, ours) for lane in main}, "tests "),
+        "kept": _by_lane({lane.name: lane.record["counts"].get("pass→pass", 0) for lane in main}),
+        "bits": _by_lane({lane.name: lane.record["same bits"] for lane in main}),
+        "says": SAYS,
         "shapes": SHAPES,
         "matrix": {lane.name: list(_matrix(lane)) for lane in main},
-        "missing": [name for name in WANTED if name in not_run],
-        "not_run": not_run,
-        "bugs": bugs,
-        "kinds": by_kind(bug["kind"] for bug in bugs),
-        "says": SAYS,
-        "patches": {name: page.read_patch(patches / name) for name in record["series"]},
-        "turned": stairs.turned(steps),
-        "steps": steps,
-        "tests": stairs.TESTS.name,
-        "counts": {lane.name: _counts(lane) for lane in lanes},
-        "on_sim": sum("sim" in bug["lanes"] for bug in bugs),
-        "stat": stat.rstrip(),
-        "tables": _tables(out, patches),
-        "rows": ROWS,
+        "subjects": {patch.name: page.read_patch(patch)["subject"] for patch in pull.patches},
+        "turned": {name: [test.partition("::")[2] for test in tests] for name, tests in turned.items() if name in ours},
+        "tests": [test for test in facts.steps[0].tests if test.startswith(f"tests/{pull.tests.name}::")],
+        "green": _green(pull, facts.steps),
+        "stat": facts.stats[pull.number - 1],
+        "alone": facts.alone[pull.number - 1],
         "series": world.series_sha256(patches),
-        "shown": partial(_shown, bugs),
+        "proof": facts.proof,
+        "count": partial(_count, every),
         "line": _line,
     }
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     templates.filters |= {"cell": cell}
-    found = {"body.md": templates.get_template("body.md.jinja").render(context) + "\n"}
-    for patch in series.whole(patches) + series.outside(patches):
-        about = {"patch": page.read_patch(patch), "own": [bug for bug in bugs if bug["patch"] == patch.name]}
-        found[f"{patch.name[:4]}.md"] = templates.get_template("patch.md.jinja").render(context | about) + "\n"
-    return found
+    text = templates.get_template(f"{pull.name}.md.jinja").render(context)
+    text = re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+    if (found := words(text)) > WORDS:
+        raise HarnessError(
+            f"{pull.name}.md.jinja makes {found} words that are not folded, and nobody reads over {WORDS}: cut it"
+        )
+    return text
+
+
+def words(text: str) -> int:
+    """Count the words of a body that are not folded."""
+    return len(re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL).split())
 
 
 def cell(text: object, longest: int = LONGEST) -> str:
@@ -185,15 +225,25 @@ def _matrix(lane: views.Lane) -> Iterator[str]:
         yield f"{kinds['upstream'].count('right')} → {kinds['patched'].count('right')} of {forms}"
 
 
-def _counts(lane: views.Lane) -> str:
-    """Count the tests of a lane by what became of them."""
-    counts: Mapping[str, int] = lane.record["counts"]
-    became = [f"{counts.get(kind, 0)} {kind}" for kind in ("fail→pass", "pass→pass", "pass→fail")]
-    skipped = sum(n for kind, n in counts.items() if "skip" in kind)
-    return f"{', '.join(became)}, {skipped} skipped; {lane.record['same bits']} gave the same bits before and after"
+def _by_lane(counts: Mapping[str, int], what: str = "") -> str:
+    """Say how many of something there are on each lane."""
+    return " and ".join(f"{n} {what if at == 0 else ''}on {lane}" for at, (lane, n) in enumerate(counts.items()) if n)
 
 
-def _shown(bugs: Sequence[Mapping[str, Any]], *ids: str) -> str:
+def _shown(lane: views.Lane, patches: Container[str]) -> int:
+    """Count the tests of a lane that show a bug which one of some patches mends."""
+    return len({test for bug in lane.record["bugs"] if bug["patch"] in patches for test in bug["shown"]})
+
+
+def _green(pull: Pull, steps: Sequence[stairs.Step]) -> list[int]:
+    """Count the tests of a pull request that pass before it and after each of its commits."""
+    code = [patch.name for patch in pull.code]
+    first = next(n for n, step in enumerate(steps) if step.patch == code[0])
+    own = f"tests/{pull.tests.name}::"
+    return [sum(test.startswith(own) for test in step.green) for step in steps[first - 1 : first + len(code)]]
+
+
+def _count(bugs: Sequence[Mapping[str, Any]], *ids: str) -> str:
     """Say how many tests of some bugs fail as published and pass patched, on each lane.
 
     Raises:
@@ -201,14 +251,12 @@ def _shown(bugs: Sequence[Mapping[str, Any]], *ids: str) -> str:
     """
     found = [bug for bug in bugs if bug["id"] in ids]
     if len(found) != len(ids):
-        raise HarnessError(
-            f"body.md.jinja speaks of {', '.join(ids)}, and the verdict has not all of them: correct one of the two"
-        )
+        raise HarnessError(f"a body speaks of {', '.join(ids)}, and the verdict has not all of them: correct one of the two")
     counts: dict[str, int] = {}
     for bug in found:
         for lane, sums in bug["lanes"].items():
             counts[lane] = counts.get(lane, 0) + sums["fixed"]
-    return " and ".join(f"{n} on {lane}" for lane, n in counts.items())
+    return _by_lane(counts)
 
 
 def _line(file: str, code: str) -> str:
@@ -221,4 +269,4 @@ def _line(file: str, code: str) -> str:
     for number, line in enumerate(lines, 1):
         if code in line:
             return f"`{file}:{number}`"
-    raise HarnessError(f"body.md.jinja speaks of `{code}` in {file}, and the release has no such line: correct the text")
+    raise HarnessError(f"a body speaks of `{code}` in {file}, and the release has no such line: correct the text")
