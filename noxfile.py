@@ -122,6 +122,24 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session
+def checkout(session: nox.Session) -> None:
+    """Make a git repository of the release, with the series as commits: `nox -s checkout -- ../liquid-audio`."""
+    session.run(stack(session), "-m", "harness", "checkout", *session.posargs)
+
+
+@nox.session
+def export(session: nox.Session) -> None:
+    """Write patches/ from the commits of a checkout, and say what changed: `nox -s export -- ../liquid-audio`."""
+    session.run(stack(session), "-m", "harness", "export", *session.posargs)
+
+
+@nox.session
+def census(session: nox.Session) -> None:
+    """Count the tests of the last verdicts into tests/census.txt, to see in a diff what came or went."""
+    session.run(stack(session), "-m", "harness", "census")
+
+
+@nox.session
 def releases(session: nox.Session) -> None:
     """Try every published release, with and without the series, on a stack that it imports on, and write out/releases.md."""
     for name in ("floor", "pinned"):

@@ -40,6 +40,10 @@ def main() -> int:
     tree.add_argument("name", help="upstream or patched")
     series = commands.add_parser("series", help="check that the patches apply, re-export to the same bytes, and lint clean")
     series.add_argument("--checkout", type=Path, help="try them on a checkout of upstream's repository")
+    checkout = commands.add_parser("checkout", help="make a repository of the release, with the series as commits")
+    checkout.add_argument("folder", type=Path, help="where, a folder that is not there yet")
+    export = commands.add_parser("export", help="write patches/ from the commits of a checkout of upstream's repository")
+    export.add_argument("checkout", type=Path, help="one with commits on top of the release")
     commands.add_parser(
         "census", help="write tests/census.txt anew, from the last verdicts, to see in a diff what came or went"
     )
@@ -119,6 +123,17 @@ def main() -> int:
                 from harness.series import check
 
                 check(options.checkout)
+                return 0
+            case "checkout":
+                from harness.series import make
+
+                make(options.folder)
+                print(f"made {options.folder}: add a commit there, and run `nox -s export -- {options.folder}`")
+                return 0
+            case "export":
+                from harness.export import export as export_series
+
+                print("\n".join(export_series(options.checkout)) or "the commits are the series as it is")
                 return 0
             case "census":
                 from harness.census import take

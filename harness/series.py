@@ -108,7 +108,10 @@ def lint(tree: Path) -> Counter[str]:
 
 @contextmanager
 def checkout(upstream: Path | None = None) -> Iterator[Path]:
-    """Yield a git repository that holds the release under `src/`, as upstream's does, or a clone of upstream's."""
+    """Yield a git repository that holds the release under `src/`, as upstream's does, or a clone of upstream's.
+
+    The release has the tag `release` in it, which leaves no trace elsewhere: the repository is gone afterwards.
+    """
     with tempfile.TemporaryDirectory() as folder:
         repository = Path(folder)
         if upstream:
@@ -125,6 +128,21 @@ def checkout(upstream: Path | None = None) -> Iterator[Path]:
         git(repository, "commit", "--quiet", "--message", f"liquid-audio {trees.RELEASE.version}")
         git(repository, "tag", "release")
         yield repository
+
+
+def make(target: Path, patches: Path = PATCHES) -> None:
+    """Make a repository for whoever has none of upstream's: the release, and the series as commits, without what no wheel has.
+
+    Raises:
+        HarnessError: the folder is there already, or a patch does not apply
+    """
+    if target.exists():
+        raise HarnessError(f"{target} is there already: name a folder that is not")
+    with checkout() as repository:
+        for patch in whole(patches):
+            am(repository, patch)
+        git(repository, "tag", "--delete", "release")
+        shutil.copytree(repository, target)
 
 
 def git(repository: Path, *arguments: str) -> str:
@@ -163,7 +181,7 @@ def check_export(repository: Path, patches: Sequence[Path]) -> None:
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             raise HarnessError(
-                f"{name} is not what git exports: run `git {' '.join(EXPORT)} release` in the commits' repository"
+                f"{name} is not what git exports: run `nox -s export -- CHECKOUT` on a checkout that has it as a commit"
             )
 
 

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from harness import OUT, PATCHES, ROOT, HarnessError, page, trees, views, world
 from harness.pr import pulls, stairs
-from harness.pr.export import export
+from harness.pr.commits import export
 from harness.pr.pulls import Pull
 from harness.report import SAYS, SHAPES
 

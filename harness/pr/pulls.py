@@ -1,7 +1,6 @@
 """The pull requests that the series makes: which patches and tests go with which, as `pulls.toml` has it."""
 
 import tomllib
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,25 +46,28 @@ def read(patches: Path = PATCHES, file: Path = LIST) -> list[Pull]:
     """Read the pull requests.
 
     Raises:
-        HarnessError: a patch is in none of them or in two, or one of theirs is not in the series
+        HarnessError: a patch is in none of them, or one of theirs is not in the series
     """
-    known = {slug(patch): patch for patch in [*series.whole(patches), *series.outside(patches)]}
-    entries = tomllib.loads(file.read_text(encoding="utf-8"))["pull"]
-    named = Counter(name for entry in entries for name in entry["patches"])
-    for name in sorted(named.keys() | known.keys()):
+    known = {slug(patch): patch for patch in sorted([*series.whole(patches), *series.outside(patches)], key=lambda p: p.name)}
+    listed = tomllib.loads(file.read_text(encoding="utf-8"))
+    names = [entry["name"] for entry in listed["pull"]]
+    of = listed["patches"]
+    for name in sorted(of.keys() | known.keys()):
         if name not in known:
-            raise HarnessError(f"{file.name} names {name}, and the series has no such patch: correct it")
-        if named[name] != 1:
-            raise HarnessError(f"{known[name].name} is in {named[name]} pull requests: name it in one of {file.name}")
+            raise HarnessError(f"{file.name} names the patch {name}, and the series has none of that name: correct it")
+        if of.get(name) not in names:
+            raise HarnessError(
+                f'{known[name].name} is in no pull request: add `{name} = "{names[-1]}"` to {file.name}, or another'
+            )
     return [
         Pull(
             number,
             entry["name"],
             HERE / entry["tests"],
             entry["commit"].strip() + "\n",
-            tuple(sorted((known[name] for name in entry["patches"]), key=lambda patch: patch.name)),
+            tuple(patch for name, patch in known.items() if of[name] == entry["name"]),
         )
-        for number, entry in enumerate(entries, 1)
+        for number, entry in enumerate(listed["pull"], 1)
     ]
 
 

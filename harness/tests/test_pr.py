@@ -11,7 +11,7 @@ import pytest
 
 from harness import PATCHES, ROOT, HarnessError, series, trees, world
 from harness.pr import kit, pulls, stairs
-from harness.pr.export import export
+from harness.pr.commits import export
 from harness.pr.pulls import Pull
 from harness.pr.stairs import Step
 from harness.tests import test_page
@@ -71,7 +71,11 @@ def test_the_numbers_are_those_of_the_verdict(out, patches):
     assert "- Of its 13 tests, 0 and 13 pass before its commits and after each." in body
     assert "Tests that show it: 2 on cpu and 2 on sim." in body
     assert [row[-2].strip() for row in tables(body)[0][2:]] == ["1", "1", "1", "–", "–", "–", "–"]
-    assert STAT in body and "`processor.py:151`" in body and f"**The whole proof**: {PROOF}. This applies to 1.3.0 alone.\n" in body
+    assert (
+        STAT in body
+        and "`processor.py:151`" in body
+        and f"**The whole proof**: {PROOF}. This applies to 1.3.0 alone.\n" in body
+    )
 
 
 def test_what_did_not_run_is_said_and_never_with_a_command(out, patches):
@@ -279,20 +283,12 @@ def test_each_pull_request_is_commits_of_one_sender_and_the_last_adds_its_tests(
     assert len(list(tmp_path.rglob(f"*{pulls.TOOLS.name}"))) == 1
 
 
-@pytest.mark.parametrize("pull", REAL, ids=lambda pull: pull.name)
-def test_a_pull_request_applies_to_the_release_alone(pull):
-    with series.checkout() as repository:
-        for patch in pull.patches:
-            if patch.parent.name != "checkout":
-                series.am(repository, patch)
-
-
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ('"Pin-memory-for-CUDA-alone",', "", r"0011-Pin-memory-for-CUDA-alone\.patch is in 0 pull requests"),
-        ('"Take-a', '"Pin-memory-for-CUDA-alone", "Take-a', r"0011-Pin-memory-for-CUDA-alone\.patch is in 2 pull requests"),
-        ('"Take-a', '"Another", "Take-a', "pulls.toml names Another, and the series has no such patch"),
+        ("Pin-memory-for-CUDA-alone", "# ", r"0011-Pin-memory-for-CUDA-alone\.patch is in no pull request: add `Pin"),
+        ('alone = "device"', 'alone = "gone"', r"0011-Pin-memory-for-CUDA-alone\.patch is in no pull request: add `Pin"),
+        ("[patches]", '[patches]\nAnother = "device"', "pulls.toml names the patch Another, and the series has none"),
     ],
 )
 def test_each_patch_is_in_one_pull_request(tmp_path, old, new, problem):

@@ -23,13 +23,6 @@ def test_the_series_applies_with_git_am_and_exports_to_the_same_bytes(repository
     check_export(repository, whole(PATCHES))
 
 
-@pytest.mark.parametrize("left_out", series(), ids=lambda patch: patch.name[:4])
-def test_each_patch_can_be_left_out(repository, left_out):
-    for patch in series():
-        if patch != left_out:
-            am(repository, patch)
-
-
 def test_a_patch_that_was_edited_by_hand_is_not_what_git_exports(repository, tmp_path):
     patches = tmp_path / "patches"
     shutil.copytree(PATCHES, patches)
