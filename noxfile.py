@@ -140,6 +140,12 @@ def census(session: nox.Session) -> None:
 
 
 @nox.session
+def guide(session: nox.Session) -> None:
+    """Follow «Add a bug» of tests/README.md to the letter, with an invented one, in a copy of the repository."""
+    session.run(stack(session), "-m", "harness", "guide", sys.executable)
+
+
+@nox.session
 def releases(session: nox.Session) -> None:
     """Try every published release, with and without the series, on a stack that it imports on, and write out/releases.md."""
     for name in ("floor", "pinned"):

@@ -47,6 +47,8 @@ def main() -> int:
     commands.add_parser(
         "census", help="write tests/census.txt anew, from the last verdicts, to see in a diff what came or went"
     )
+    guide = commands.add_parser("guide", help="follow «Add a bug» of tests/README.md in a copy of this repository")
+    guide.add_argument("python", help="one that has nox")
     commands.add_parser("readme", help="put the last verdict of cpu and sim into README.md, and its picture into .github/")
     commands.add_parser("page", help="draw the verdicts of out/ as out/report.html and out/matrix.svg")
     kit = commands.add_parser(
@@ -139,6 +141,11 @@ def main() -> int:
                 from harness.census import take
 
                 print(f"wrote {take().relative_to(ROOT)}: look at its diff, and run `nox` again")
+                return 0
+            case "guide":
+                from harness.guide import run as run_guide
+
+                run_guide(options.python)
                 return 0
             case "readme":
                 from harness.readme import update

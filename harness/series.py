@@ -15,6 +15,7 @@ from harness import CACHE, PATCHES, HarnessError, trees, world
 
 SETTINGS = Path(__file__).parent / "upstream.toml"
 EXPORT = ("format-patch", "--quiet", "--no-numbered", "--zero-commit", "--no-signature", "--full-index")
+NOBODY = {f"GIT_{role}_{part}": "nobody@example.invalid" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
 # A commit may name threads by their addresses, and nothing in it has to be stripped before it is merged.
 TRAILER = re.compile(r"Bug: https://\S+")
 
@@ -147,9 +148,8 @@ def make(target: Path, patches: Path = PATCHES) -> None:
 
 def git(repository: Path, *arguments: str) -> str:
     """Run git as nobody in particular, whatever the configuration of this host."""
-    nobody = {f"GIT_{role}_{part}": "nobody@example.invalid" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
     done = subprocess.run(
-        ["git", *arguments], cwd=repository, env=world.environment(**world.NO_GIT, **nobody), capture_output=True, text=True
+        ["git", *arguments], cwd=repository, env=world.environment(**world.NO_GIT, **NOBODY), capture_output=True, text=True
     )
     if done.returncode:
         raise HarnessError(f"git {arguments[0]} failed: {(done.stderr or done.stdout).strip().splitlines()[0]}")
