@@ -70,7 +70,8 @@ def test_other_patches_are_a_wheel_of_another_version(tmp_path, changed):
 
 def test_a_wheel_takes_the_place_of_those_of_other_series(tmp_path):
     (tmp_path / "liquid_audio-1.3.0+anydevice.1-py3-none-any.whl").touch()
-    assert list(tmp_path.iterdir()) == [build(tmp_path)]
+    built = build(tmp_path)
+    assert list(tmp_path.iterdir()) == [built]
 
 
 def test_what_changed_says_so_in_its_first_line_and_the_rest_is_as_published(unpacked):
