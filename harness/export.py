@@ -53,7 +53,8 @@ def export(checkout: Path, patches: Path = PATCHES, catalogue: Path = CATALOGUE)
         (patches / name).parent.mkdir(exist_ok=True)
         (patches / name).write_bytes(data)
     names = {_slug(Path(name)): Path(name).name for name in new}
-    _follow({patch.name: names[slug] for slug, patch in old.items() if slug in names}, patches, catalogue)
+    _name(catalogue, names)
+    _follow({patch.name: names[slug] for slug, patch in old.items() if slug in names}, patches)
     return [*said, *_leave_out([name for slug, name in names.items() if slug not in old], patches)]
 
 
@@ -153,7 +154,7 @@ def _changes(new: Mapping[str, bytes], old: Mapping[str, Path], patches: Path) -
     for name, data in new.items():
         was = old.get(_slug(Path(name)))
         if was is None:
-            yield f"new: {name}; name it in bugs.toml and in pulls.toml"
+            yield f"new: {name}; describe its bug in bugs.toml, and name it in pulls.toml"
         elif was.name != Path(name).name:
             yield f"renamed: {was.name} to {name}"
         elif was.read_bytes() != data:
@@ -162,12 +163,16 @@ def _changes(new: Mapping[str, bytes], old: Mapping[str, Path], patches: Path) -
     yield from (f"gone: {was.relative_to(patches).as_posix()}" for slug, was in old.items() if slug not in slugs)
 
 
-def _follow(names: Mapping[str, str], patches: Path, catalogue: Path) -> None:
-    """Give variants, and what the catalogue says, the new names of their patches."""
+def _name(catalogue: Path, names: Mapping[str, str]) -> None:
+    """Put the numbers of the patches right that the catalogue names."""
     text = catalogue.read_text(encoding="utf-8")
-    new = re.sub(r'(?<=^patch = ").+(?="$)', lambda match: names.get(match[0], match[0]), text, flags=re.MULTILINE)
+    new = re.sub(r'(?<=^patch = ")\d+-(.+)\.patch(?="$)', lambda m: names.get(m[1], m[0]), text, flags=re.MULTILINE)
     if new != text:
         catalogue.write_text(new, encoding="utf-8")
+
+
+def _follow(names: Mapping[str, str], patches: Path) -> None:
+    """Give variants the new names of their patches."""
     moves = [
         (file, file.with_name(names[file.name])) for version in trees.RELEASES for file in _variants(patches, version, names)
     ]

@@ -62,13 +62,13 @@ def climb(pulls: Sequence[Pull], workers: int = 2) -> list[Step]:
 
 def alone(pull: Pull) -> bool:
     """Say whether a pull request applies to the release by itself, and its tests pass there."""
-    with series.checkout() as repository:
-        try:
+    try:
+        with series.checkout() as repository:
             for patch in pull.code:
                 series.am(repository, patch)
-        except HarnessError:
-            return False
-        return set(_run(repository, [pull.tests]).values()) == {"passed"}
+            return set(_run(repository, [pull.tests]).values()) == {"passed"}
+    except HarnessError:  # it does not apply, or what its tests import is not there
+        return False
 
 
 def _run(checkout: Path, tests: Sequence[Path]) -> dict[str, str]:

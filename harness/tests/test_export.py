@@ -67,7 +67,7 @@ def test_a_commit_after_readmes_comes_before_it_and_what_upstream_merges_is_ther
     codes(checkout)
     new = f"{COUNT + 1:04d}-Say-which-codes-decode-takes.patch"
     first, *moved = run(checkout, patches)
-    assert first == f"new: {new}; name it in bugs.toml and in pulls.toml"
+    assert first == f"new: {new}; describe its bug in bugs.toml, and name it in pulls.toml"
     assert len([line for line in moved if line.startswith("renamed: ")]) == len(series.outside(patches)) + 1
     assert set(listed(patches).values()) == {*before.values(), (patches / new).read_bytes()}
     with series.checkout() as repository:

@@ -67,7 +67,7 @@ def test_the_numbers_are_those_of_the_verdict(out, patches):
     leave(out, patches, name="sim", **known(IDS[:3]))
     body = bodies(out, patches)["device"]
     assert "\n- 1 tests on cpu and 1 on sim fail on 1.3.0, each for a reason written down before, and pass with" in body
-    assert "\n- No test that passes on 1.3.0 fails with it: 1 on cpu and 1 on sim pass on both, " in body
+    assert "\n- No test that passes on 1.3.0 fails with it: 1 on cpu and 1 on sim pass on both.\n" in body
     assert "- Of its 13 tests, 0 and 13 pass before its commits and after each." in body
     assert "Tests that show it: 2 on cpu and 2 on sim." in body
     assert [row[-2].strip() for row in tables(body)[0][2:]] == ["1", "1", "1", "–", "–", "–", "–"]
@@ -260,10 +260,19 @@ def test_the_tests_for_upstream_write_a_few_megabytes(tmp_path, monkeypatch, pul
     monkeypatch.setenv("TMPDIR", str(tmp_path / "written"))
     (tmp_path / "written").mkdir()
     with series.checkout() as repository:
-        for patch in pull.code:
+        for patch in trees.series():
             series.am(repository, patch)
         assert set(stairs._run(repository, [pull.tests]).values()) == {"passed"}
     assert sum(file.stat().st_size for file in (tmp_path / "written").rglob("*") if file.is_file()) < 10 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("test", "passes"), [("assert True", True), ("assert False", False), ("from liquid_audio import audio", False)]
+)
+def test_a_pull_request_stands_alone_if_its_tests_pass_without_the_others(tmp_path, test, passes):
+    (tmp_path / "test_few.py").write_text(f"def test_a():\n    {test}\n")
+    assert stairs.alone(Pull(1, "some", tmp_path / "test_few.py", "", (trees.series()[0],))) == passes
+    assert not stairs.alone(Pull(1, "some", tmp_path / "test_few.py", "", tuple(trees.series()[:1] * 2)))
 
 
 def test_each_pull_request_is_commits_of_one_sender_and_the_last_adds_its_tests(tmp_path):

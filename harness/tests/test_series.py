@@ -53,10 +53,10 @@ def test_what_a_checkout_alone_has_is_tried_there_and_nowhere_else(repository, m
 
 
 def test_a_patch_that_does_not_apply_is_named(repository):
-    last = series()[-1]
-    am(repository, last)
-    with pytest.raises(HarnessError, match=f"^{last.name} does not apply with git am"):
-        am(repository, last)
+    first = series()[0]
+    am(repository, first)
+    with pytest.raises(HarnessError, match=f"^{first.name} does not apply with git am"):
+        am(repository, first)
 
 
 def test_the_trees_are_what_git_am_makes(repository):
