@@ -57,6 +57,8 @@ def copy(target: Path) -> Path:
         if (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)
+    for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "The copy"]):
+        series.git(target, *command)
     for name in SHARED:
         if (ROOT / name).is_dir():
             (target / name).symlink_to(ROOT / name)

@@ -43,8 +43,8 @@ def commit(checkout, message, **files):
     series.git(checkout, "commit", "--quiet", "--message", message)
 
 
-def codes(checkout, message="Say which codes decode takes", **more):
-    commit(checkout, message, **{"src/liquid_audio/processor.py": ("in range ", "in range [0, 2047]")}, **more)
+def word(checkout, message="Say a word more", **more):
+    commit(checkout, message, **{"src/liquid_audio/moshi/__init__.py": ("", "# A word\n")}, **more)
 
 
 def run(checkout, patches):
@@ -64,8 +64,8 @@ def test_the_series_exports_to_itself(checkout, patches):
 
 def test_a_commit_after_readmes_comes_before_it_and_what_upstream_merges_is_there(checkout, patches):
     before = listed(patches)
-    codes(checkout)
-    new = f"{COUNT + 1:04d}-Say-which-codes-decode-takes.patch"
+    word(checkout)
+    new = f"{COUNT + 1:04d}-Say-a-word-more.patch"
     first, *moved = run(checkout, patches)
     assert first == f"new: {new}; describe its bug in bugs.toml, and name it in pulls.toml"
     assert len([line for line in moved if line.startswith("renamed: ")]) == len(series.outside(patches)) + 1
@@ -117,7 +117,7 @@ def test_a_patch_that_an_older_release_cannot_take_is_left_out_there(checkout, p
 )
 def test_what_is_no_patch_is_refused_and_nothing_is_written(checkout, patches, message, more, problem):
     before = listed(patches)
-    codes(checkout, message, **more)
+    word(checkout, message, **more)
     with pytest.raises(HarnessError, match=problem.replace("0012", f"{COUNT + 1:04d}")):
         run(checkout, patches)
     assert listed(patches) == before
