@@ -122,6 +122,30 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session
+def checkout(session: nox.Session) -> None:
+    """Make a git repository of the release, with the series as commits: `nox -s checkout -- ../liquid-audio`."""
+    session.run(stack(session), "-m", "harness", "checkout", *session.posargs)
+
+
+@nox.session
+def export(session: nox.Session) -> None:
+    """Write patches/ from the commits of a checkout, and say what changed: `nox -s export -- ../liquid-audio`."""
+    session.run(stack(session), "-m", "harness", "export", *session.posargs)
+
+
+@nox.session
+def census(session: nox.Session) -> None:
+    """Count the tests of the last verdicts into tests/census.txt, to see in a diff what came or went."""
+    session.run(stack(session), "-m", "harness", "census")
+
+
+@nox.session
+def guide(session: nox.Session) -> None:
+    """Follow «Add a bug» of tests/README.md to the letter, with an invented one, in a copy of the repository."""
+    session.run(stack(session), "-m", "harness", "guide", sys.executable)
+
+
+@nox.session
 def releases(session: nox.Session) -> None:
     """Try every published release, with and without the series, on a stack that it imports on, and write out/releases.md."""
     for name in ("floor", "pinned"):
@@ -229,7 +253,7 @@ def apply(session: nox.Session) -> None:
 
 @nox.session
 def pr(session: nox.Session) -> None:
-    """Write out/pr/: the series, tests that upstream can take, and what to say of it; `-- --author "Name <address>"`."""
+    """Write out/pr/: three pull requests, with their tests and what to say; `-- --proof URL`, `-- --author "Name <address>"`."""
     session.run(stack(session), "-m", "harness", "pr", *session.posargs)
 
 

@@ -97,8 +97,10 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def _counts(file: Path, root: Path) -> bool:
+    """Say whether a file may change what tests find: no bytecode, and no text for people."""
     name = file.relative_to(root).as_posix()
-    return file.is_file() and "__pycache__" not in file.parts and not APART.match(name)
+    code = file.is_file() and "__pycache__" not in file.parts and file.suffix != ".md"
+    return code and not APART.match(name)
 
 
 def _sha256(file: Path) -> str:

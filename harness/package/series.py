@@ -17,6 +17,7 @@ from harness.package import trees, wheels
 
 SETTINGS = Path(__file__).parent / "upstream.toml"
 EXPORT = ("format-patch", "--quiet", "--no-numbered", "--zero-commit", "--no-signature", "--full-index")
+NOBODY = {f"GIT_{role}_{part}": "nobody@example.invalid" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
 # A commit may name threads by their addresses, and nothing in it has to be stripped before it is merged.
 TRAILER = re.compile(r"Bug: https://\S+")
 
@@ -110,7 +111,10 @@ def lint(tree: Path) -> Counter[str]:
 
 @contextmanager
 def checkout(upstream: Path | None = None) -> Iterator[Path]:
-    """Yield a git repository that holds the release under `src/`, as upstream's does, or a clone of upstream's."""
+    """Yield a git repository that holds the release under `src/`, as upstream's does, or a clone of upstream's.
+
+    The release has the tag `release` in it, which leaves no trace elsewhere: the repository is gone afterwards.
+    """
     with tempfile.TemporaryDirectory() as folder:
         repository = Path(folder)
         if upstream:
@@ -131,9 +135,8 @@ def checkout(upstream: Path | None = None) -> Iterator[Path]:
 
 def git(repository: Path, *arguments: str) -> str:
     """Run git under a neutral name, without the settings of this host."""
-    nobody = {f"GIT_{role}_{part}": "nobody@example.invalid" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
     done = subprocess.run(
-        ["git", *arguments], cwd=repository, env=world.environment(**world.NO_GIT, **nobody), capture_output=True, text=True
+        ["git", *arguments], cwd=repository, env=world.environment(**world.NO_GIT, **NOBODY), capture_output=True, text=True
     )
     if done.returncode:
         raise HarnessError(f"git {arguments[0]} failed: {(done.stderr or done.stdout).strip().splitlines()[0]}")
@@ -165,7 +168,7 @@ def check_export(repository: Path, patches: Sequence[Path]) -> None:
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             raise HarnessError(
-                f"{name} is not what git exports: run `git {' '.join(EXPORT)} release` in the commits' repository"
+                f"{name} is not what git exports: run `nox -s export -- CHECKOUT` on a checkout that has it as a commit"
             )
 
 

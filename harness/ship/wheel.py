@@ -4,6 +4,7 @@ It has a local version, which pip installs over the published one, and says on e
 """
 
 import argparse
+import hashlib
 import os
 import re
 import shutil
@@ -18,13 +19,18 @@ from pathlib import Path
 from harness import CACHE, OUT, PATCHES, ROOT, HarnessError
 from harness.package import trees, wheels
 from harness.package.series import readme, whole
-from harness.world import series_sha256
 
-# Raised by hand when the patches change after a wheel was handed out: pip takes wheels of one version for the same wheel.
-BUILD = 3
-# The series that this build is of, by its SHA-256, so that nobody forgets.
-SERIES = "264f6717120a436f55968c8643914fe40be74b773c987089522a9225682e6a1e"
-VERSION = f"{wheels.RELEASE.version}+anydevice.{BUILD}"
+
+def version(patches: Path = PATCHES) -> str:
+    """Give the wheel of a series a version of its own, by a hash of all patches that change what is in it.
+
+    pip takes wheels of one version for the same wheel. With an "s" before it, no hash is a number, whose zeros pip would drop.
+    """
+    total = hashlib.sha256(b"".join(patch.name.encode() + patch.read_bytes() for patch in whole(patches)))
+    return f"{wheels.RELEASE.version}+anydevice.s{total.hexdigest()[:7]}"
+
+
+VERSION = version()
 FILE = f"{trees.PACKAGE}-{VERSION}-py3-none-any.whl"
 
 # The earliest date that a zip can hold, which the published wheel has as well.
@@ -50,13 +56,8 @@ def build(folder: Path = OUT / "dist") -> Path:
         the wheel
 
     Raises:
-        HarnessError: the patches are not those of this build, or the tree cannot be built or packed
+        HarnessError: the tree cannot be built or packed
     """
-    if (found := series_sha256()) != SERIES:
-        raise HarnessError(
-            f"the patches are no longer those of {VERSION}: in harness/ship/wheel.py set SERIES to {found}, and raise BUILD if a "
-            "wheel of that version was handed out"
-        )
     tree = trees.resolve("patched").path
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".") as temporary:
@@ -67,6 +68,8 @@ def build(folder: Path = OUT / "dist") -> Path:
             file.chmod(0o755 if file.is_dir() else 0o644)  # a wheel keeps modes, and this host's umask is no part of it
         command = [sys.executable, "-m", "wheel", "pack", str(source), "--dest-dir", temporary]
         _run(command, env={**os.environ, "SOURCE_DATE_EPOCH": EPOCH})
+        for old in folder.glob(f"{trees.PACKAGE}-*.whl"):
+            old.unlink()  # of another series: `pip install out/dist/*.whl` takes the one that is here
         return packed.replace(folder / FILE)
 
 

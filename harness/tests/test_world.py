@@ -171,3 +171,9 @@ def test_line_endings_are_pinned():
     asked = [*map(str, trees.PATCHES.rglob("*.patch")), "harness/world.py", "fixtures/clips/manifest.json"]
     done = subprocess.run(["git", "check-attr", "text", "--", *asked], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.count(": text: unset\n") == len(asked)
+
+
+def test_texts_for_people_make_no_verdict_stale():
+    files = {file.relative_to(ROOT).as_posix() for file in world._files(ROOT)}
+    assert {"tests/bugs.toml", "tests/census.txt", "harness/verdict/lane.py"} <= files
+    assert not [name for name in files if name.endswith(".md")]

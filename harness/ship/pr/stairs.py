@@ -1,7 +1,6 @@
-"""The staircase: upstream's repository after each commit of the series, and which tests of the pull request pass there."""
+"""The staircase: upstream's repository after each commit of the pull requests, and which of their tests pass there."""
 
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -11,18 +10,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from harness import PATCHES, HarnessError, world
+from harness import HarnessError, world
 from harness.lane.results import read_run
-from harness.package import series, trees, wheels
-
-TESTS = Path(__file__).with_name("test_any_device.py")
-TITLE = "Test processor, model and audio on any device"
-MESSAGE = f"""{TITLE}
-
-They fail on {wheels.RELEASE.version} where there is no CUDA. Each commit of the series lets a few
-more of them pass, in the order in which they stand. They take seconds on a
-CPU, and need pytest and nothing else that the package does not.
-"""
+from harness.package import series
+from harness.ship.pr.pulls import Pull
 
 
 @dataclass(frozen=True)
@@ -43,20 +34,21 @@ class Step:
         return {test for test, outcome in self.tests.items() if outcome == "passed"}
 
 
-def climb(patches: Path = PATCHES, workers: int = 2) -> list[Step]:
-    """Run the tests on the release and after each patch, and print what each lets pass.
+def climb(pulls: Sequence[Pull], workers: int = 2) -> list[Step]:
+    """Run all tests on the release and after each patch that changes the package, and print what each lets pass.
 
     Raises:
-        HarnessError: a step does not let the next tests of the file pass, and no others
+        HarnessError: a step does not let the next tests pass, and no others
     """
+    tests = [pull.tests for pull in pulls]
     with series.checkout() as repository, tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(workers) as pool:
         futures = []
-        for n, patch in enumerate([None, *trees.series(patches)]):
+        for n, patch in enumerate([None, *(patch for pull in pulls for patch in pull.code)]):
             if patch:
                 series.am(repository, patch)
             step = Path(folder) / str(n)
             series.git(repository, "worktree", "add", "--quiet", "--detach", str(step))
-            futures.append((patch.name if patch else "", pool.submit(_run, step)))
+            futures.append((patch.name if patch else "", pool.submit(_run, step, tests)))
         steps: list[Step] = []
         try:
             for name, future in futures:
@@ -65,15 +57,27 @@ def climb(patches: Path = PATCHES, workers: int = 2) -> list[Step]:
         finally:
             pool.shutdown(cancel_futures=True)
     if wrong := next(problems(steps), None):
-        raise HarnessError(f"the staircase of {TESTS.name} is wrong: {wrong}")
+        raise HarnessError(f"the staircase of the pull requests is wrong: {wrong}")
     return steps
 
 
-def _run(checkout: Path) -> dict[str, str]:
-    """Run the tests in a checkout, as upstream would, where no GPU is."""
-    file, log = checkout / "tests" / TESTS.name, checkout / "log.jsonl"
-    file.parent.mkdir()
-    file.write_bytes(TESTS.read_bytes())
+def alone(pull: Pull) -> bool:
+    """Say whether a pull request applies to the release by itself, and its tests pass there."""
+    try:
+        with series.checkout() as repository:
+            for patch in pull.code:
+                series.am(repository, patch)
+            return set(_run(repository, [pull.tests]).values()) == {"passed"}
+    except HarnessError:  # it does not apply, or what its tests import is not there
+        return False
+
+
+def _run(checkout: Path, tests: Sequence[Path]) -> dict[str, str]:
+    """Run tests in a checkout, as upstream would, where no GPU is."""
+    log, files = checkout / "log.jsonl", [f"tests/{file.name}" for file in tests]
+    (checkout / "tests").mkdir()
+    for file, source in zip(files, tests, strict=True):
+        (checkout / file).write_bytes(source.read_bytes())
     env = world.environment(CUDA_VISIBLE_DEVICES="", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", PYTHONPATH="src")
     command = [
         sys.executable,
@@ -87,7 +91,7 @@ def _run(checkout: Path) -> dict[str, str]:
         str(log),
     ]
     done = subprocess.run(
-        [*command, "-c", os.devnull, "--rootdir", str(checkout), "tests"],
+        [*command, "-c", os.devnull, "--rootdir", str(checkout), *files],
         cwd=checkout,
         env=env,
         capture_output=True,
@@ -125,48 +129,3 @@ def problems(steps: Sequence[Step]) -> Iterator[str]:
 def turned(steps: Sequence[Step]) -> dict[str, list[str]]:
     """List the tests that each patch lets pass."""
     return {now.patch: [test for test in now.tests if test in now.green - was.green] for was, now in pairwise(steps)}
-
-
-def export(folder: Path, author: str, patches: Path = PATCHES, upstream: Path | None = None) -> str:
-    """Write the series and the tests as commits for `git am`, and check that they apply to a fresh checkout.
-
-    Args:
-        folder: where the patches go
-        author: of every commit, "Name <address>"
-        patches: the series
-        upstream: a checkout of upstream's repository, without which what only that has is not tried
-
-    Returns:
-        git's summary of what the series changes, the tests aside
-
-    Raises:
-        HarnessError: the tests are not as upstream's linters want them, or a patch does not apply
-    """
-    with series.checkout(upstream) as repository:
-        whole, outside = series.whole(patches), series.outside(patches)
-        for patch in [*whole, *outside]:
-            sent = re.sub(r"(?<=^From: ).+", lambda _: author, patch.read_text(encoding="utf-8"), count=1, flags=re.MULTILINE)
-            (folder / patch.name).write_text(sent, encoding="utf-8")
-            if upstream or patch not in outside:
-                series.am(repository, folder / patch.name)
-        stat = series.git(repository, "diff", "--stat", "release")
-        file = repository / "tests" / TESTS.name
-        file.parent.mkdir()
-        file.write_bytes(TESTS.read_bytes())
-        for command in (["check"], ["format", "--check"]):
-            done = subprocess.run(
-                [sys.executable, "-m", "ruff", *command, "--no-cache", "tests"], cwd=repository, capture_output=True, text=True
-            )
-            if done.returncode:
-                raise HarnessError(f"{TESTS.name} is not as upstream's ruff wants it: {done.stdout.strip().splitlines()[0]}")
-        date = series.git(repository, "log", "-1", "--format=%aI").strip()
-        series.git(repository, "add", "tests")
-        series.git(repository, "commit", "--quiet", "--author", author, "--date", date, "--message", MESSAGE)
-        number = str(len(whole) + len(outside) + 1)
-        target = ("--output-directory", str(folder), "--start-number", number, "HEAD~1")
-        series.git(repository, *series.EXPORT, *target)
-        series.git(repository, "reset", "--quiet", "--hard", "release")
-        for patch in sorted(folder.glob("*.patch")):
-            if upstream or patch.name not in {left.name for left in outside}:
-                series.am(repository, patch)
-    return stat

@@ -1,4 +1,4 @@
-"""The kit says what the verdicts, the staircase and git say, what did not run is said, and a wrong staircase is refused."""
+"""The kit says what the verdicts, the staircase and git say, briefly, and a wrong staircase is refused."""
 
 import json
 import os
@@ -9,18 +9,30 @@ from itertools import groupby
 
 import pytest
 
-from harness import ROOT, HarnessError, world
-from harness.ship.pr import kit, stairs
+from harness import PATCHES, ROOT, HarnessError, world
+from harness.package import series, trees
+from harness.ship.pr import body, kit, pulls, stairs
+from harness.ship.pr.commits import export
+from harness.ship.pr.pulls import Pull
 from harness.ship.pr.stairs import Step
+from harness.ship.wheel import changes
 from harness.show.tests import test_page
 from harness.show.tests.test_page import BUG, NAMED, leave
+from harness.verdict.catalogue import CATALOGUE, read_catalogue
 
-# Those that the body answers earlier attempts with.
-IDS = ("detokenizer-on-cuda", "codes-left-behind", "mimi-through-safetensors", "cuda-by-default", "demo-on-cuda")
-STEPS = [
-    Step(patch, dict.fromkeys(("t.py::test_a", "t.py::test_b"), o)) for patch, o in (("", "failed"), ("0001.patch", "passed"))
-]
-STAT = " 1 file changed, 2 insertions(+), 1 deletion(-)\n"
+# Those that the bodies answer earlier attempts with.
+IDS = (
+    "detokenizer-on-cuda",
+    "codes-left-behind",
+    "mimi-through-safetensors",
+    "cuda-by-default",
+    "no-fallback",
+    "no-automatic-device",
+    "demo-on-cuda",
+)
+STAT = " 1 file changed, 2 insertions(+), 1 deletion(-)"
+PROOF = "https://example.invalid/proof"
+REAL = pulls.read()
 
 # Fixtures of the same name.
 out, patches = test_page.out, test_page.patches
@@ -32,8 +44,17 @@ def known(ids=IDS, title="It hears", **changes):
     return {"bugs": [{**bug, "id": id} for id in ids], "stack": None, **changes}
 
 
-def texts(out, patches):
-    return kit.texts(out, patches, kit.read(out, patches), STEPS, STAT)
+def bodies(out, patches, requests=None):
+    """Render the bodies of pull requests, by their names."""
+    requests = requests or [Pull(1, "device", pulls.HERE / "test_few.py", "", (patches / "0001.patch",))]
+    tests = [f"tests/{pull.tests.name}::test_{letter}" for pull in requests for letter in "abcdefghijklm"]
+    commits = [patch.name for pull in requests for patch in pull.code]
+    steps = [
+        Step(name, {test: "passed" if at < n * len(tests) / len(commits) else "failed" for at, test in enumerate(tests)})
+        for n, name in enumerate(["", *commits])
+    ]
+    facts = body.Facts(kit.read(out, patches), steps, [STAT] * len(requests), [True, True, False], PROOF)
+    return {pull.name: body.body(pull, facts, patches) for pull in requests}
 
 
 def tables(text):
@@ -44,51 +65,99 @@ def tables(text):
 
 def test_the_numbers_are_those_of_the_verdict(out, patches):
     leave(out, patches, **known())
-    leave(out, patches, name="sim", **known(IDS[:2]))
-    body = texts(out, patches)["body.md"]
-    assert "liquid-audio 1.3.0 has 5 bugs, each shown by tests." in body
-    assert "- cpu: 1 fail→pass, 1 pass→pass, 0 pass→fail, 0 skipped; 0 gave the same bits before and after." in body
-    assert "tests that show it: 2 on cpu and 2 on sim." in body
-    assert "2 of the 5 show on `sim`" in body
-    matrix = tables(body)[0]
-    assert matrix[2][:3] == [" cpu ", " 0 → 1 of 1 ", " 1 → 1 of 1 "]
-    assert "Where there is no CUDA 0 of them pass on 1.3.0, and 2 after each commit in turn." in body
-    assert STAT in body and "`processor.py:151`" in body
-
-
-def test_what_did_not_run_is_said(out, patches):
-    leave(out, patches, **known(**{"not run": {"cuda": "needs a GPU", "mps": "needs `macOS`"}}))
-    body = texts(out, patches)["body.md"]
-    assert "- `cuda`: **not run**, needs a GPU." in body
-    assert {row[0].strip() for row in tables(body)[0] if " not run " in row} == {"cuda", "mps"}
-    assert "read from the code, `cuda` is not run" in body
-    assert "of the 5 bugs show on `sim`" not in body
-    assert all(
-        f"**{name}.** Not run: run `python3 -m nox -s {name.lower()}`." in body for name in ("Necessity", "Rivals", "Releases")
+    leave(out, patches, name="sim", **known(IDS[:3]))
+    body = bodies(out, patches)["device"]
+    assert "\n- 1 tests on cpu and 1 on sim fail on 1.3.0, each for a reason written down before, and pass with" in body
+    assert "\n- No test that passes on 1.3.0 fails with it: 1 on cpu and 1 on sim pass on both.\n" in body
+    assert "- Of its 13 tests, 0 and 13 pass before its commits and after each." in body
+    assert "Tests that show it: 2 on cpu and 2 on sim." in body
+    assert [row[-2].strip() for row in tables(body)[0][2:]] == ["1", "1", "1", "–", "–", "–", "–"]
+    assert (
+        STAT in body
+        and "`processor.py:151`" in body
+        and f"**The whole proof**: {PROOF}. This applies to 1.3.0 alone.\n" in body
     )
 
 
-def test_a_patch_has_a_text_of_its_own(out, patches):
+def test_what_did_not_run_is_said_and_never_with_a_command(out, patches):
+    leave(out, patches, **known(**{"not run": {"cuda": "needs a GPU", "mps": "needs `macOS`"}}))
+    body = bodies(out, patches)["device"]
+    assert "no CUDA host has run it" in body
+    assert "\n- `cuda` did not run: needs a GPU\n- `mps` did not run: needs `macOS`\n" in body
+    assert "Not run: " not in body
+
+
+def real(**changes):
+    """Describe the bugs of the catalogue as the verdict of a lane does."""
+    found = known(**changes)
+    (bug,) = known(("one",))["bugs"]
+    found["bugs"] = [
+        {**bug, "id": b.id, "kind": b.kind, "title": b.title, "patch": b.patch} for b in read_catalogue(CATALOGUE).bugs
+    ]
+    return found
+
+
+@pytest.fixture
+def said(out):
+    """What to say of each pull request of the series, with every lane that a body could name."""
+    more = {"not run": {"cuda": "needs a GPU"}, "holds": True, "series": [patch.name for patch in trees.series()]}
+    for lane in ("cpu", "sim", "mps", "xla"):
+        leave(out, PATCHES, name=lane, **real(**more, stack="xla" if lane == "xla" else "pinned"))
+    return bodies(out, PATCHES, REAL)
+
+
+def test_a_body_is_read_in_a_minute(said):
+    assert {name: body.words(text) for name, text in said.items() if body.words(text) > body.WORDS} == {}
+    assert all(len(text.split()) > body.words(text) > 100 for text in said.values())
+
+
+def test_every_bug_is_in_one_body(said):
+    rows = [row[0].strip() for text in said.values() for row in tables(text)[0][2:]]
+    titles = [bug.title for bug in read_catalogue(CATALOGUE).bugs]
+    assert len(rows) == len(titles)
+    assert all(any(row.startswith(body.cell(title, 200)[:40]) for row in rows) for title in titles)
+
+
+def test_a_body_that_is_too_long_is_refused(out, patches, monkeypatch):
     leave(out, patches, **known())
-    text = texts(out, patches)["0001.md"]
-    assert text.startswith("# Hear with both ears\n\nIt did not.\n\n## Why")
-    assert len(tables(text)[0]) == 2 + len(IDS)
-    assert "2 lines added, 1 removed." in text and "\n- `test_a`\n- `test_b`\n" in text
+    monkeypatch.setattr(body, "WORDS", 100)
+    with pytest.raises(HarnessError, match=r"^device\.md\.jinja makes \d+ words that are not folded, .*over 100: cut it$"):
+        bodies(out, patches)
+
+
+@pytest.mark.parametrize(
+    ("origin", "found"),
+    [
+        ("https://github.com/some/proof.git", "https://github.com/some/proof"),
+        ("git@github.com:some/proof.git", "https://github.com/some/proof"),
+        ("ssh://git@example.org/some/proof", "https://example.org/some/proof"),
+        ("https://me:secret@example.org/some/proof", "https://example.org/some/proof"),
+        ("/srv/proof.git", None),
+        (None, None),
+    ],
+)
+def test_the_proof_is_where_the_remote_is(tmp_path, monkeypatch, origin, found):
+    series.git(tmp_path, "init", "--quiet")
+    if origin:
+        series.git(tmp_path, "remote", "add", "origin", origin)
+    monkeypatch.setattr(kit, "ROOT", tmp_path)
+    if found:
+        assert kit.address() == found
+        return
+    with pytest.raises(HarnessError, match=r"^a reader must find the whole proof: give --proof URL, or a remote `origin`"):
+        kit.write(tmp_path / "out", author="A <a@example.invalid>")
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_others_wrote_stays_in_its_cell(out, patches, monkeypatch):
     message = f"a|b `c`\n{ROOT}/.cache/d.py says <e> at 0x7f667d930a40, see http://f.org/g/h"
     monkeypatch.setitem(test_page.HOSTILE, "message", f"deaf {message}")
     leave(out, patches, **known(title=message))
-    (out / "rivals.json").write_text(
-        json.dumps({"title": "Rivals", "columns": ["|", "b"], "rows": [[message] * 2], "note": ""})
-    )
-    found = texts(out, patches)
-    for text in found.values():
-        for table in tables(text):
-            assert len({len(cells) for cells in table}) == 1
-        assert str(ROOT.parent) not in text and "7f667d930a40" not in text
-    assert r"`TypeError: deaf a\|b 'c' d.py says <e> at 0x, see http://f.org/g/h`" in found["body.md"]
+    body = bodies(out, patches)["device"]
+    for table in tables(body):
+        assert len({len(cells) for cells in table}) == 1
+    assert str(ROOT.parent) not in body and "7f667d930a40" not in body
+    assert r"`TypeError: deaf a\|b 'c' d.py says <e> at 0x, see http://f.org/g/h`" in body
 
 
 @pytest.mark.parametrize(
@@ -97,20 +166,7 @@ def test_what_others_wrote_stays_in_its_cell(out, patches, monkeypatch):
 )
 def test_an_exception_says_more_than_a_test_unless_nothing_fails(title, words):
     found = {("AssertionError", "assert 1 == 2", "test_moves.py:58"): 2, ("PicklingError", "no", "test_moves.py:74"): 1}
-    assert kit._words({"title": title, "exceptions": found}) == words
-
-
-def test_a_body_is_read_in_one_go(out, patches):
-    bugs = known((*IDS, *map(str, range(25))), **{"not run": {"cuda": "none", "mps": "none"}})
-    leave(out, patches, **bugs)
-    leave(out, patches, name="sim", **bugs)
-    for name, rows in (("necessity", 100), ("rivals", kit.ROWS), ("releases", kit.ROWS)):
-        table = {"title": name, "columns": ["a"], "rows": [["b"]] * rows, "note": f"{rows} rows."}
-        table |= {"holds": True, "digest": world.digest(patches=patches)}
-        (out / f"{name}.json").write_text(json.dumps(table))
-    body = texts(out, patches)["body.md"]
-    assert "**necessity.** 100 rows.\n\n**Mutants.** Not run:" in body
-    assert len(body.splitlines()) < 130
+    assert body._words({"title": title, "exceptions": found}) == words
 
 
 def test_there_is_no_kit_where_another_session_found_a_problem(out, patches):
@@ -119,7 +175,7 @@ def test_there_is_no_kit_where_another_session_found_a_problem(out, patches):
     table["digest"] = world.digest(patches=patches)
     (out / "necessity.json").write_text(json.dumps(table))
     with pytest.raises(HarnessError, match=r"^0001\.patch: nothing needs it: that comes before a pull request$"):
-        kit.write(out, patches)
+        kit.read(out, patches)
 
 
 def test_the_same_verdicts_give_the_same_bytes(out, patches):
@@ -127,39 +183,38 @@ def test_the_same_verdicts_give_the_same_bytes(out, patches):
     leave(out, patches, name="sim", **known())
     program = f"""
 from pathlib import Path
-from harness.ship.tests.test_pr import texts
-print(*texts(Path({str(out)!r}), Path({str(patches)!r})).values(), sep="", end="")
+from harness.ship.tests.test_pr import bodies
+print(*bodies(Path({str(out)!r}), Path({str(patches)!r})).values(), sep="", end="")
 """
     env = {**os.environ, "PYTHONHASHSEED": "1"}
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
-    assert done.stdout == "".join(texts(out, patches).values())
+    assert done.stdout == "".join(bodies(out, patches).values())
 
 
 def test_there_is_no_kit_without_a_verdict_on_the_series(out, patches):
     with pytest.raises(HarnessError, match=r"^there is no verdict for the CPU on this series: run `nox -s verdict` first$"):
-        kit.write(out, patches)
+        kit.read(out, patches)
     leave(out, patches, **known())
     (patches / "0002.patch").write_text(test_page.PATCH)
     with pytest.raises(
         HarnessError, match=r"what out/cpu holds is stale: made from other files than these: run `nox -s verdict`"
     ):
-        kit.write(out, patches)
-    assert not (out / "pr").exists()
+        kit.read(out, patches)
 
 
 def test_there_is_no_kit_where_a_verdict_does_not_hold(out, patches):
     leave(out, patches, **known())
     leave(out, patches, name="sim", **known(holds=False))
     with pytest.raises(HarnessError, match=r"^the verdict does not hold on sim: "):
-        kit.write(out, patches)
+        kit.read(out, patches)
 
 
 def test_the_body_speaks_of_nothing_that_is_not_there(out, patches):
     leave(out, patches, **known(IDS[1:]))
     with pytest.raises(HarnessError, match="detokenizer-on-cuda, codes-left-behind, and the verdict has not all of them"):
-        texts(out, patches)
+        bodies(out, patches)
     with pytest.raises(HarnessError, match="no such line"):
-        kit._line("processor.py", ".xpu()")
+        body._line("processor.py", ".xpu()")
 
 
 def step(patch, outcomes):
@@ -189,26 +244,68 @@ def test_each_commit_lets_the_next_tests_pass_and_no_others(outcomes, problem):
         assert stairs.turned(steps) == {"1.patch": ["test_0"], "2.patch": ["test_1", "test_2"]}
 
 
-def test_the_tests_run_as_upstream_would_run_them(tmp_path, monkeypatch):
+def test_the_tests_run_as_upstream_would_run_them(tmp_path):
     file = tmp_path / "test_few.py"
     file.write_text("import os\ndef test_a(): assert not os.environ['CUDA_VISIBLE_DEVICES']\ndef test_b(): assert 0\n")
-    monkeypatch.setattr(stairs, "TESTS", file)
     (tmp_path / "good").mkdir()
-    assert stairs._run(tmp_path / "good") == {"tests/test_few.py::test_a": "passed", "tests/test_few.py::test_b": "failed"}
+    found = stairs._run(tmp_path / "good", [file])
+    assert found == {"tests/test_few.py::test_a": "passed", "tests/test_few.py::test_b": "failed"}
     file.write_text("import what_is_not_there\n")
     (tmp_path / "bad").mkdir()
     with pytest.raises(HarnessError, match="did not come to its end: "):
-        stairs._run(tmp_path / "bad")
+        stairs._run(tmp_path / "bad", [file])
 
 
-def test_the_tests_become_a_commit_after_the_series(tmp_path):
-    assert "14 files changed" in stairs.export(tmp_path, "Some Sender <sender@example.invalid>")
-    *_, last = names = sorted(file.name for file in tmp_path.iterdir())
-    assert last == f"{len(names):04d}-Test-processor-model-and-audio-on-any-device.patch"
-    authors = {re.search("^From: (.+)", (tmp_path / name).read_text("utf-8"), re.MULTILINE)[1] for name in names}
-    assert authors == {"Some Sender <sender@example.invalid>"}
-    added = (tmp_path / last).read_text(encoding="utf-8").partition("@@\n")[2].splitlines()
-    assert [line[1:] for line in added] == stairs.TESTS.read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize("pull", REAL, ids=lambda pull: pull.name)
+def test_the_tests_for_upstream_write_a_few_megabytes(tmp_path, monkeypatch, pull):
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "written"))
+    (tmp_path / "written").mkdir()
+    with series.checkout() as repository:
+        for patch in trees.series():
+            series.am(repository, patch)
+        assert set(stairs._run(repository, [pull.tests]).values()) == {"passed"}
+    assert sum(file.stat().st_size for file in (tmp_path / "written").rglob("*") if file.is_file()) < 10 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("test", "passes"), [("assert True", True), ("assert False", False), ("from liquid_audio import audio", False)]
+)
+def test_a_pull_request_stands_alone_if_its_tests_pass_without_the_others(tmp_path, test, passes):
+    (tmp_path / "test_few.py").write_text(f"def test_a():\n    {test}\n")
+    assert stairs.alone(Pull(1, "some", tmp_path / "test_few.py", "", (trees.series()[0],))) == passes
+    assert not stairs.alone(Pull(1, "some", tmp_path / "test_few.py", "", tuple(trees.series()[:1] * 2)))
+
+
+def test_each_pull_request_is_commits_of_one_sender_and_the_last_adds_its_tests(tmp_path):
+    stats = export(tmp_path, REAL, "Some Sender <sender@example.invalid>")
+    assert [folder.name for folder in sorted(tmp_path.iterdir())] == [pull.folder for pull in REAL]
+    for pull, stat in zip(REAL, stats, strict=True):
+        tried = [patch for patch in pull.patches if patch.parent.name != "checkout"]
+        *others, last = sorted((tmp_path / pull.folder).glob("*.patch"))
+        own = [patch.name for patch in others if patch.name.partition("-")[2] != pulls.TOOLS.name]
+        assert own == [patch.name for patch in pull.patches]
+        assert stat.splitlines()[-1].lstrip().partition(" ")[0] == str(len(changes(tried)))
+        texts = [patch.read_text(encoding="utf-8") for patch in (*others, last)]
+        authors = {re.search("^From: (.+)", text, re.MULTILINE)[1] for text in texts}
+        assert authors == {"Some Sender <sender@example.invalid>"}
+        added = texts[-1].partition("@@\n")[2].splitlines()
+        assert [line[1:] for line in added] == pull.tests.read_text(encoding="utf-8").splitlines()
+    assert len(list(tmp_path.rglob(f"*{pulls.TOOLS.name}"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("Pin-memory-for-CUDA-alone", "# ", r"0011-Pin-memory-for-CUDA-alone\.patch is in no pull request: add `Pin"),
+        ('alone = "device"', 'alone = "gone"', r"0011-Pin-memory-for-CUDA-alone\.patch is in no pull request: add `Pin"),
+        ("[patches]", '[patches]\nAnother = "device"', "pulls.toml names the patch Another, and the series has none"),
+    ],
+)
+def test_each_patch_is_in_one_pull_request(tmp_path, old, new, problem):
+    file = tmp_path / "pulls.toml"
+    file.write_text(pulls.LIST.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    with pytest.raises(HarnessError, match=problem):
+        pulls.read(file=file)
 
 
 def test_who_sends_the_series_is_who_git_says(monkeypatch, tmp_path):

@@ -3,16 +3,18 @@
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 
 import pytest
 import soundfile
+from packaging.version import Version
 
-from harness import PATCHES, ROOT, HarnessError
+from harness import PATCHES, ROOT
 from harness.package.series import readme, whole
 from harness.package.trees import resolve, series
-from harness.ship.wheel import FILE, VERSION, build, changes, install
+from harness.ship.wheel import FILE, VERSION, build, changes, install, version
 from harness.suite.speech import CLIPS, clips, normalise
 
 SECTION = (
@@ -57,11 +59,21 @@ def test_two_builds_have_the_same_bytes(wheel, tmp_path):
     assert list(again.parent.iterdir()) == [again]
 
 
-def test_other_patches_are_no_wheel_of_the_same_version(tmp_path, monkeypatch):
-    monkeypatch.setattr("harness.ship.wheel.SERIES", "0" * 64)
-    with pytest.raises(HarnessError, match=r"^the patches are no longer those of 1\.3\.0\+anydevice\.\d+: in harness"):
-        build(tmp_path)
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize("changed", ["", "readme"])
+def test_other_patches_are_a_wheel_of_another_version(tmp_path, changed):
+    patches = shutil.copytree(PATCHES, tmp_path / "patches")
+    assert version(patches) == VERSION == str(Version(VERSION))
+    (patches / "checkout" / "0099-no-wheel-has-it.patch").touch()
+    assert version(patches) == VERSION
+    with next((patches / changed).glob("*.patch")).open("a") as patch:
+        patch.write("\n")
+    assert version(patches).partition("+anydevice.s")[0] == "1.3.0" and version(patches) != VERSION
+
+
+def test_a_wheel_takes_the_place_of_those_of_other_series(tmp_path):
+    (tmp_path / "liquid_audio-1.3.0+anydevice.1-py3-none-any.whl").touch()
+    built = build(tmp_path)
+    assert list(tmp_path.iterdir()) == [built]
 
 
 def test_what_changed_says_so_in_its_first_line_and_the_rest_is_as_published(unpacked):

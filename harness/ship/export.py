@@ -1,0 +1,212 @@
+"""Write the series from a checkout of upstream's repository, where it is commits on top of the release.
+
+What a person would have to keep in mind is done here: the commits of the package come first, then README's, then those of what no
+wheel has, whatever the order in the checkout; names follow numbers, in `patches/<version>/` and in the catalogue too.
+"""
+
+import argparse
+import hashlib
+import re
+import tempfile
+from collections.abc import Container, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from harness import PATCHES, HarnessError
+from harness.package import series, trees, wheels
+from harness.releases import drift
+from harness.verdict.catalogue import CATALOGUE
+
+# What a commit changes, and in which folder of patches/ it goes, in the order of their numbers.
+KINDS = ("", "readme", "checkout")
+
+
+def export(checkout: Path, patches: Path = PATCHES, catalogue: Path = CATALOGUE) -> list[str]:
+    """Write the commits since the release as patches, and say what changed. The same commits give the same bytes.
+
+    Patches of README, or of what no wheel has, that are no commits of the checkout are kept.
+
+    Args:
+        checkout: the repository
+        patches: the folder of the series, which is written anew
+        catalogue: bugs.toml, in which patches are named
+
+    Returns:
+        a line for each patch that came, went, or is another one now
+
+    Raises:
+        HarnessError: the commits are no series
+    """
+    if series.git(checkout, "status", "--porcelain", "--untracked-files=no"):
+        raise HarnessError(f"{checkout} has changes that are in no commit: commit them first")
+    base = find_release(checkout)
+    commits = series.git(checkout, "rev-list", "--reverse", f"{base}..HEAD").split()
+    by_kind = {kind: [commit for commit in commits if _kind(checkout, commit) == kind] for kind in KINDS}
+    if not by_kind[""]:
+        raise HarnessError(f"{checkout} has no commit on src/ after liquid-audio {wheels.RELEASE.version}: nothing to export")
+    with tempfile.TemporaryDirectory() as folder:
+        exported = _format(checkout, base, [commit for kind in KINDS for commit in by_kind[kind]], Path(folder))
+        for patch in exported:
+            series.check_message(patch)
+        new = _place(exported, by_kind, patches)
+    old = _listed(patches)
+    said = list(_changes(new, old, patches))
+    for patch in old.values():
+        patch.unlink()
+    for name, data in new.items():
+        (patches / name).parent.mkdir(exist_ok=True)
+        (patches / name).write_bytes(data)
+    names = {_slug(Path(name)): Path(name).name for name in new}
+    _name(catalogue, names)
+    _follow({patch.name: names[slug] for slug, patch in old.items() if slug in names}, patches)
+    return [*said, *_leave_out([name for slug, name in names.items() if slug not in old], patches)]
+
+
+def find_release(checkout: Path) -> str:
+    """Find the commit of the release: the first that has its package, its README and its version.
+
+    Raises:
+        HarnessError: there is none before HEAD
+    """
+    published = trees.resolve("upstream").path
+    files = [file for file in (published / trees.PACKAGE).rglob("*") if file.is_file() and "__pycache__" not in file.parts]
+    expected = {f"src/{file.relative_to(published).as_posix()}": _blob(file.read_bytes()) for file in files}
+    expected["README.md"] = _blob(series.published_readme(published).encode())
+    found = ""
+    for commit in series.git(checkout, "rev-list", "--first-parent", "HEAD").split():
+        listed = series.git(checkout, "ls-tree", "-r", commit, f"src/{trees.PACKAGE}", "README.md").splitlines()
+        same = {line.partition("\t")[2]: line.split()[2] for line in listed} == expected
+        if same and _version(checkout, commit) in ("", wheels.RELEASE.version):
+            found = commit
+        elif found:
+            break
+    if not found:
+        raise HarnessError(f"{checkout} has no commit with liquid-audio {wheels.RELEASE.version} as published: start there")
+    return found
+
+
+def _blob(data: bytes) -> str:
+    """Hash contents as git does."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+
+def _version(checkout: Path, commit: str) -> str:
+    """Read the version that a commit gives the package, empty if none."""
+    match = re.search(r'^version = "(.+)"$', series.git(checkout, "show", f"{commit}:pyproject.toml"), re.MULTILINE)
+    return match[1] if match else ""
+
+
+def _kind(checkout: Path, commit: str) -> str:
+    """Say where a commit goes, by what it changes.
+
+    Raises:
+        HarnessError: it is a merge, or belongs in two places
+    """
+    subject = series.git(checkout, "log", "-1", "--format=%h, %s", commit).strip()
+    if len(series.git(checkout, "log", "-1", "--format=%P", commit).split()) != 1:
+        raise HarnessError(f"{subject}: a merge is no patch, rebase instead")
+    names = series.git(checkout, "diff-tree", "-r", "--no-commit-id", "--name-only", commit).splitlines()
+    kinds = {"" if name.startswith("src/") else "readme" if name == "README.md" else "checkout" for name in names}
+    if kinds == {"readme", "checkout"}:
+        return "checkout"
+    if len(kinds) != 1:
+        raise HarnessError(f"{subject}: it changes {', '.join(sorted(names))}, make one commit of src/ and one of the rest")
+    return kinds.pop()
+
+
+def _format(checkout: Path, base: str, commits: Sequence[str], folder: Path) -> list[Path]:
+    """Put commits on top of the release in an order, in a clone, and write them as patches."""
+    repository, exported = folder / "clone", folder / "patches"
+    series.git(folder, "clone", "--quiet", "--no-checkout", str(checkout.resolve()), str(repository))
+    series.git(repository, "checkout", "--quiet", "--detach", base)
+    for commit in commits:
+        try:
+            series.git(repository, "cherry-pick", "--allow-empty", commit)
+        except HarnessError:
+            subject = series.git(checkout, "log", "-1", "--format=%h, %s", commit).strip()
+            raise HarnessError(
+                f"{subject}: it does not apply before what is not in src/: reorder it with git rebase"
+            ) from None
+    series.git(repository, *series.EXPORT, "--output-directory", str(exported), base)
+    return sorted(exported.glob("*.patch"))
+
+
+def _place(exported: Sequence[Path], by_kind: dict[str, list[str]], patches: Path) -> dict[str, bytes]:
+    """Say which files patches/ is to hold, variants aside: what was exported, and what is kept with a number that follows."""
+    left, found, number = list(exported), {}, 0
+    for kind in KINDS:
+        kept = sorted((patches / kind).glob("*.patch")) if kind and not by_kind[kind] else []
+        for patch in [*left[: len(by_kind[kind])], *kept]:
+            number += 1
+            found[f"{kind}/{number:04d}-{_slug(patch)}.patch".lstrip("/")] = patch.read_bytes()
+        del left[: len(by_kind[kind])]
+    return found
+
+
+def _slug(patch: Path) -> str:
+    """Name a patch without its number."""
+    return patch.stem.partition("-")[2]
+
+
+def _listed(patches: Path) -> dict[str, Path]:
+    """Find the patches by their names without numbers, variants aside."""
+    return {_slug(patch): patch for kind in KINDS for patch in sorted((patches / kind).glob("*.patch"))}
+
+
+def _changes(new: Mapping[str, bytes], old: Mapping[str, Path], patches: Path) -> Iterator[str]:
+    """Say what becomes of each patch."""
+    for name, data in new.items():
+        was = old.get(_slug(Path(name)))
+        if was is None:
+            yield f"new: {name}; describe its bug in bugs.toml, and name it in pulls.toml"
+        elif was.name != Path(name).name:
+            yield f"renamed: {was.name} to {name}"
+        elif was.read_bytes() != data:
+            yield f"changed: {name}"
+    slugs = {_slug(Path(name)) for name in new}
+    yield from (f"gone: {was.relative_to(patches).as_posix()}" for slug, was in old.items() if slug not in slugs)
+
+
+def _name(catalogue: Path, names: Mapping[str, str]) -> None:
+    """Put the numbers of the patches right that the catalogue names."""
+    text = catalogue.read_text(encoding="utf-8")
+    new = re.sub(r'(?<=^patch = ")\d+-(.+)\.patch(?="$)', lambda m: names.get(m[1], m[0]), text, flags=re.MULTILINE)
+    if new != text:
+        catalogue.write_text(new, encoding="utf-8")
+
+
+def _follow(names: Mapping[str, str], patches: Path) -> None:
+    """Give variants the new names of their patches."""
+    moves = [
+        (file, file.with_name(names[file.name])) for version in wheels.RELEASES for file in _variants(patches, version, names)
+    ]
+    # By way of other names: a variant may get the name that another one has.
+    for file, _ in moves:
+        file.rename(file.with_suffix(".moved"))
+    for file, target in moves:
+        file.with_suffix(".moved").rename(target)
+
+
+def _variants(patches: Path, version: str, names: Container[str]) -> list[Path]:
+    return [file for file in (patches / version).glob("*.patch") if file.name in names]
+
+
+def _leave_out(new: Sequence[str], patches: Path) -> Iterator[str]:
+    """Leave a new patch out, by an empty file, where the rest of the series applies to another release and it does not."""
+    for version, release in wheels.RELEASES.items():
+        if release.series == "conflicts" or release is wheels.RELEASE:
+            continue
+        tree = trees.resolve("upstream", release=release).path
+        findings = drift.examine(tree, trees.series(patches, version))
+        for finding in findings:
+            if finding.patch in new and finding.state != "applies":
+                (patches / version).mkdir(exist_ok=True)
+                (patches / version / finding.patch).touch()
+                yield f"left out of {version}, to which it does not apply: {finding.patch}"
+
+
+def command(parser: argparse.ArgumentParser) -> None:
+    """Declare `export`."""
+    parser.add_argument("checkout", type=Path, help="one with commits on top of the release")
+    parser.set_defaults(
+        run=lambda options: print("\n".join(export(options.checkout)) or "the commits are the series as it is")
+    )

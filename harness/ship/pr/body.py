@@ -1,0 +1,175 @@
+"""Say what a pull request does, in `body.md`: the claim, three lines of evidence, what stays as it is, and the rest folded.
+
+Every number is from the verdicts, the staircase or git; what did not run is said. The same ones give the same bytes.
+"""
+
+import re
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from harness import PATCHES, HarnessError, world
+from harness.package import trees
+from harness.ship.pr import stairs
+from harness.ship.pr.pulls import Pull
+from harness.show import page, views
+from harness.verdict.report import SAYS, SHAPES
+
+LONGEST = 110
+# A longer body is not read. What is folded does not count.
+WORDS = 200
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the bodies are made from.
+
+    Attributes:
+        lanes: the verdicts
+        steps: the staircase
+        stats: git's summary of each pull request
+        alone: whether each applies to the release by itself, and its tests pass there
+        proof: the address of the whole proof
+    """
+
+    lanes: Sequence[views.Lane]
+    steps: Sequence[stairs.Step]
+    stats: Sequence[str]
+    alone: Sequence[bool]
+    proof: str
+
+
+def body(pull: Pull, facts: Facts, patches: Path = PATCHES) -> str:
+    """Render what to say of a pull request.
+
+    Raises:
+        HarnessError: a text speaks of what is not there, or has more words than one reads
+    """
+    main = [lane for lane in facts.lanes if lane.name == lane.record["lane"]]
+    ours = {patch.name for patch in pull.patches}
+    every = [{**bug, "words": _words(bug)} for bug in views.bugs(main)]
+    turned = stairs.turned(facts.steps)
+    context = {
+        "pull": pull,
+        "main": main,
+        "record": main[0].record,
+        "runs": views.runs(facts.lanes)["rows"],
+        "not_run": views.not_run(facts.lanes),
+        "bugs": [bug for bug in every if bug["patch"] in ours],
+        "shown": _by_lane({lane.name: _shown(lane, ours) for lane in main}, "tests "),
+        "kept": _by_lane({lane.name: lane.record["counts"].get("pass→pass", 0) for lane in main}),
+        "bits": _by_lane({lane.name: lane.record["same bits"] for lane in main}),
+        "says": SAYS,
+        "shapes": SHAPES,
+        "matrix": {lane.name: list(_matrix(lane)) for lane in main},
+        "subjects": {patch.name: page.read_patch(patch)["subject"] for patch in pull.patches},
+        "turned": {name: [test.partition("::")[2] for test in tests] for name, tests in turned.items() if name in ours},
+        "tests": [test for test in facts.steps[0].tests if test.startswith(f"tests/{pull.tests.name}::")],
+        "green": _green(pull, facts.steps),
+        "stat": facts.stats[pull.number - 1],
+        "alone": facts.alone[pull.number - 1],
+        "series": world.series_sha256(patches),
+        "proof": facts.proof,
+        "count": partial(_count, every),
+        "line": _line,
+    }
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    templates.filters |= {"cell": cell}
+    text = templates.get_template(f"{pull.name}.md.jinja").render(context)
+    text = re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+    if (found := words(text)) > WORDS:
+        raise HarnessError(
+            f"{pull.name}.md.jinja makes {found} words that are not folded, and nobody reads over {WORDS}: cut it"
+        )
+    return text
+
+
+def words(text: str) -> int:
+    """Count the words of a body that are not folded."""
+    return len(re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL).split())
+
+
+def cell(text: object, longest: int = LONGEST) -> str:
+    """Fit a text into a cell of a Markdown table, without this host's folders and addresses."""
+    words = re.sub(r"(?<![\w:/.])/(?:[^\s/'\"()]+/)+|(?<=\b0x)[0-9a-f]{6,}", "", " ".join(str(text).split()))
+    words = "".join(c for c in words if c.isprintable())
+    return (words if len(words) <= longest else f"{words[:longest].rstrip()}…").replace("|", r"\|").replace("`", "'")
+
+
+def _words(bug: Mapping[str, Any]) -> str:
+    """Give the exception that most tests of a bug gave, or, where nothing was raised, what most of them found."""
+    found: Mapping[tuple[str, str, str], int] = bug["exceptions"]
+    silent = bug["title"].startswith("Silently wrong")
+    raised = {key: n for key, n in found.items() if not _by_a_test(*key)}
+    key, _ = max(((found if silent else raised) or found).items(), key=lambda item: (item[1], item[0]))
+    kind, message, where = key
+    if _by_a_test(*key):
+        return f"no exception, {message}"
+    return f"{kind}: {message}" if message else f"{kind} without a message, {where}"
+
+
+def _by_a_test(kind: str, _: str, where: str) -> bool:
+    """Say whether it was a test that judged, and nothing that it tests that raised."""
+    return kind == "Failed" or (kind == "AssertionError" and where.startswith(("test_", "_comparison.py")))
+
+
+def _matrix(lane: views.Lane) -> Iterator[str]:
+    """Say for each shape in how many containers and dtypes it gives the spoken words from the right features, before and after."""
+    rows = [row["cells"] for block in views.blocks(lane) for row in block["rows"]]
+    for cells in zip(*rows, strict=True):
+        kinds = {tree: [cell[tree]["kind"] for cell in cells] for tree in lane.runs}
+        forms = len(cells) - kinds["patched"].count("none")
+        yield f"{kinds['upstream'].count('right')} → {kinds['patched'].count('right')} of {forms}"
+
+
+def _by_lane(counts: Mapping[str, int], what: str = "") -> str:
+    """Say how many of something there are on each lane."""
+    return " and ".join(f"{n} {what if at == 0 else ''}on {lane}" for at, (lane, n) in enumerate(counts.items()) if n)
+
+
+def _shown(lane: views.Lane, patches: Container[str]) -> int:
+    """Count the tests of a lane that show a bug which one of some patches mends."""
+    return len({test for bug in lane.record["bugs"] if bug["patch"] in patches for test in bug["shown"]})
+
+
+def _green(pull: Pull, steps: Sequence[stairs.Step]) -> list[int]:
+    """Count the tests of a pull request that pass before it and after each of its commits."""
+    code = [patch.name for patch in pull.code]
+    first = next(n for n, step in enumerate(steps) if step.patch == code[0])
+    own = f"tests/{pull.tests.name}::"
+    return [sum(test.startswith(own) for test in step.green) for step in steps[first - 1 : first + len(code)]]
+
+
+def _count(bugs: Sequence[Mapping[str, Any]], *ids: str) -> str:
+    """Say how many tests of some bugs fail as published and pass patched, on each lane.
+
+    Raises:
+        HarnessError: the verdict knows no such bug
+    """
+    found = [bug for bug in bugs if bug["id"] in ids]
+    if len(found) != len(ids):
+        raise HarnessError(f"a body speaks of {', '.join(ids)}, and the verdict has not all of them: correct one of the two")
+    counts: dict[str, int] = {}
+    for bug in found:
+        for lane, sums in bug["lanes"].items():
+            counts[lane] = counts.get(lane, 0) + sums["fixed"]
+    return _by_lane(counts)
+
+
+def _line(file: str, code: str) -> str:
+    """Say where the published package has a line.
+
+    Raises:
+        HarnessError: it has not
+    """
+    lines = (trees.resolve("upstream").path / trees.PACKAGE / file).read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, 1):
+        if code in line:
+            return f"`{file}:{number}`"
+    raise HarnessError(f"a body speaks of `{code}` in {file}, and the release has no such line: correct the text")

@@ -1,0 +1,70 @@
+"""Audio in the forms in which people hold it: seconds on a CPU, with no weights and no network
+
+The tests stand in the order of their commits.
+"""
+
+import io
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
+
+from liquid_audio import ChatState, LFM2AudioProcessor
+from liquid_audio.data.mapper import LFM2AudioChatMapper
+from liquid_audio.data.types import AudioSegment, ChatMessage
+
+# fmt: off
+PREPROCESSOR = dict(
+    sample_rate=16_000, normalize="per_feature", window_size=0.025, window_stride=0.01, window="hann", features=128,
+    n_fft=512, log=True, frame_splicing=1, dither=1e-5, pad_to=0, pad_value=0.0)
+# fmt: on
+
+RATE = 48_000
+PCM = (np.sin(np.linspace(0, 800, RATE // 2)) * 20_000).astype(np.int16)
+WAVE = torch.from_numpy(PCM / np.float32(2**15))[None]
+
+
+@pytest.fixture(scope="module")
+def processor(tmp_path_factory):
+    path = tmp_path_factory.mktemp("checkpoint")
+    (path / "config.json").write_text(json.dumps({"preprocessor": PREPROCESSOR}))
+    tokenizer = Tokenizer(models.WordLevel({"<|unk|>": 0, "<|startoftext|>": 1}, "<|unk|>"))
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(path)
+    return LFM2AudioProcessor.from_pretrained(path, device="cpu").eval()
+
+
+def mel(processor, wave):
+    chat = ChatState(processor, dtype=torch.float32)
+    chat.add_audio(wave, RATE)
+    return chat.audio_in
+
+
+@pytest.mark.parametrize(
+    "wave",
+    [PCM / 2**15, PCM, np.stack([PCM, PCM], 1), np.stack([WAVE[0], WAVE[0]]), torch.from_numpy(PCM)[None], WAVE[0].tolist()],
+    ids=["soundfile", "scipy", "scipy stereo", "librosa stereo", "torch int16", "list"],
+)
+def test_audio_of_any_source_gives_the_same_mel(processor, wave):
+    assert mel(processor, wave).equal(mel(processor, WAVE))
+
+
+@pytest.mark.parametrize(
+    "wave",
+    [WAVE / 0, WAVE[:, :100], WAVE.long(), "speech.wav", [PCM, PCM]],
+    ids=["NaN", "short", "int64", "path", "batch"],
+)
+def test_what_is_no_audio_is_refused(processor, wave):
+    with pytest.raises((TypeError, ValueError), match=r"^expected .+, got "):
+        mel(processor, wave)
+
+
+@pytest.mark.parametrize("role", ["user", "assistant"])
+def test_training_refuses_a_file_of_nan(processor, role):
+    file = io.BytesIO()
+    soundfile.write(file, np.full(RATE, np.nan), RATE, "FLOAT", format="WAV")
+    with pytest.raises(ValueError, match=r"^expected finite samples"):
+        LFM2AudioChatMapper(processor)([ChatMessage(role=role, content=[AudioSegment(audio=file.getvalue())])])
