@@ -28,8 +28,8 @@ SETTINGS = ("-c", str(ROOT / "tox.ini"), "--rootdir", str(ROOT))
 
 # The files of this repository that a verdict depends on. The patches and the lock of its stack are added to them.
 SUITE = ("conftest.py", "tox.ini", "tests", "harness", "fixtures/clips", "fixtures/checkpoint")
-# Files among them that no verdict depends on: tests of the harness, its documents, the other locks, the pull request.
-APART = re.compile(r"harness/(.+/)?tests/|harness/(stacks|ship/pr)/|harness/.*\.md$")
+# Files among them that no verdict depends on: tests of the harness, the other locks, the pull request.
+APART = re.compile(r"harness/(.+/)?tests/|harness/(stacks|ship/pr)/")
 STALE = "stale: made from other files than these"
 
 
