@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from harness.lane.results import Result, Run
 from harness.verdict.catalogue import Bug, Catalogue, shows
 
+NO_BUG = "the catalogue has no bug"
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -61,7 +63,7 @@ def judge(upstream: Run, patched: Run, catalogue: Catalogue, lane: str, stack: s
     if not (upstream.results and patched.results):
         return Verdict(lane, {}, (), tuple(problems))
     if not bugs:
-        problems.append(f"the catalogue has no bug for the lane {lane}: nothing would be proved")
+        problems.append(f"{NO_BUG} for the lane {lane}: nothing would be proved")
     problems += [f"{test}: collected on one tree only" for test in sorted(upstream.collected ^ patched.collected)]
 
     came_back: dict[str, list[str]] = {}

@@ -19,7 +19,7 @@ from harness.lane.results import Run
 from harness.package import series, trees
 from harness.table import Table, publish
 from harness.verdict.catalogue import Catalogue
-from harness.verdict.judge import judge
+from harness.verdict.judge import NO_BUG, judge
 from harness.worth.pieces import Piece, carry, cut
 from harness.worth.sample import SLOW, WORKERS, Suite, each, prepare
 from harness.worth.trial import Trials, red
@@ -70,12 +70,14 @@ def stairs(suite: Suite, runs: Sequence[Run]) -> tuple[list[list[str]], list[str
         applied = names[: step + 1]
         later = tuple(bug for bug in suite.bugs if bug.patch not in applied and any(map(bug.shown_by, suite.sample)))
         verdict = judge(run, runs[-1], Catalogue(later), suite.lane)
+        # After the last patch that concerns a lane, no bug is left to show there.
+        wrong = [problem for problem in verdict.problems if later or not problem.startswith(NO_BUG)]
         fixed = sum(len(suite.of(name, suite.sample)) for name in applied)
         failing = sum(len(shown.tests) for shown in verdict.shown)
         same = verdict.counts.get("pass→pass", 0) - fixed
-        holds = "yes" if verdict.holds else "no"
+        holds = "no" if wrong else "yes"
         rows.append([names[step], suite.lane, str(fixed), str(failing), str(same), str(verdict.same_bits), holds])
-        problems += [f"after {names[step]}, on {suite.lane}: {problem}" for problem in verdict.problems]
+        problems += [f"after {names[step]}, on {suite.lane}: {problem}" for problem in wrong]
     return rows, problems
 
 

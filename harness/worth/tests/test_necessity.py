@@ -51,6 +51,12 @@ def test_the_stairs_hold_when_each_patch_fixes_its_bugs_alone(suite):
     assert rows == [["upstream", "cpu", "0", "3", "1", "0", "yes"], [PATCHES[0], "cpu", "2", "1", "1", "0", "yes"]]
 
 
+@pytest.mark.parametrize(("last", "holds"), [(run(), "yes"), (run(nose=DARK), "no")], ids=["nothing-changes", "breaks"])
+def test_a_last_patch_without_a_bug_on_the_lane_is_a_step_too(suite, last, holds):
+    rows, _ = stairs(replace(suite, bugs=BUGS[:1]), [run(ears=DEAF, ears_too=DEAF), last, run()])
+    assert [row[-1] for row in rows] == ["yes", holds]
+
+
 @pytest.mark.parametrize(
     ("step", "words"),
     [
