@@ -58,11 +58,12 @@ def body(pull: Pull, facts: Facts, patches: Path = PATCHES) -> str:
         "main": main,
         "record": main[0].record,
         "runs": views.runs(facts.lanes)["rows"],
-        "not_run": views.not_run(facts.lanes),
+        # What to run is for whoever has this repository, and not for a reader of a pull request.
+        "not_run": {name: re.sub(r": run `.+`$", "", why) for name, why in views.not_run(facts.lanes).items()},
         "bugs": [bug for bug in every if bug["patch"] in ours],
         "shown": _by_lane({lane.name: _shown(lane, ours) for lane in main}, "tests "),
         "kept": _by_lane({lane.name: lane.record["counts"].get("pass→pass", 0) for lane in main}),
-        "bits": _by_lane({lane.name: lane.record["same bits"] for lane in main}),
+        "bits": _by_lane({lane.name: lane.record["same bits"] for lane in main}, "tests "),
         "says": SAYS,
         "shapes": SHAPES,
         "matrix": {lane.name: list(_matrix(lane)) for lane in main},
@@ -129,8 +130,10 @@ def _matrix(lane: views.Lane) -> Iterator[str]:
 
 
 def _by_lane(counts: Mapping[str, int], what: str = "") -> str:
-    """Say how many of something there are on each lane."""
-    return " and ".join(f"{n} {what if at == 0 else ''}on {lane}" for at, (lane, n) in enumerate(counts.items()) if n)
+    """Say how many of something there are on each lane that has any."""
+    found = [f"{n} on {lane}" for lane, n in counts.items() if n]
+    found[:1] = [first.replace(" ", f" {what}", 1) for first in found[:1]]
+    return " and ".join(filter(None, (", ".join(found[:-1]), *found[-1:])))
 
 
 def _shown(lane: views.Lane, patches: Container[str]) -> int:

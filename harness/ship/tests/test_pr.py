@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import groupby
 
 import pytest
@@ -44,8 +45,8 @@ def known(ids=IDS, title="It hears", **changes):
     return {"bugs": [{**bug, "id": id} for id in ids], "stack": None, **changes}
 
 
-def bodies(out, patches, requests=None):
-    """Render the bodies of pull requests, by their names."""
+def bodies(out, patches, requests=None, others=()):
+    """Render the bodies of pull requests, by their names; other lanes find what the CPU's does."""
     requests = requests or [Pull(1, "device", pulls.HERE / "test_few.py", "", (patches / "0001.patch",))]
     tests = [f"tests/{pull.tests.name}::test_{letter}" for pull in requests for letter in "abcdefghijklm"]
     commits = [patch.name for pull in requests for patch in pull.code]
@@ -53,7 +54,9 @@ def bodies(out, patches, requests=None):
         Step(name, {test: "passed" if at < n * len(tests) / len(commits) else "failed" for at, test in enumerate(tests)})
         for n, name in enumerate(["", *commits])
     ]
-    facts = body.Facts(kit.read(out, patches), steps, [STAT] * len(requests), [True, True, False], PROOF)
+    lanes = kit.read(out, patches)
+    lanes += [replace(lanes[0], name=name, record={**lanes[0].record, "lane": name}) for name in others]
+    facts = body.Facts(lanes, steps, [STAT] * len(requests), [True, True, False], PROOF)
     return {pull.name: body.body(pull, facts, patches) for pull in requests}
 
 
@@ -67,7 +70,7 @@ def test_the_numbers_are_those_of_the_verdict(out, patches):
     leave(out, patches, **known())
     leave(out, patches, name="sim", **known(IDS[:3]))
     body = bodies(out, patches)["device"]
-    assert "\n- 1 tests on cpu and 1 on sim fail on 1.3.0, each for a reason written down before, and pass with" in body
+    assert "\n- 1 tests on cpu and 1 on sim fail on 1.3.0, for reasons written down before, and pass with" in body
     assert "\n- No test that passes on 1.3.0 fails with it: 1 on cpu and 1 on sim pass on both.\n" in body
     assert "- Of its 13 tests, 0 and 13 pass before its commits and after each." in body
     assert "Tests that show it: 2 on cpu and 2 on sim." in body
@@ -80,11 +83,15 @@ def test_the_numbers_are_those_of_the_verdict(out, patches):
 
 
 def test_what_did_not_run_is_said_and_never_with_a_command(out, patches):
-    leave(out, patches, **known(**{"not run": {"cuda": "needs a GPU", "mps": "needs `macOS`"}}))
+    leave(
+        out,
+        patches,
+        **known(**{"not run": {"cuda": "needs a GPU", "mps": "needs `macOS`", "xla": "needs torch_xla: run `nox -s xla`"}}),
+    )
     body = bodies(out, patches)["device"]
     assert "no CUDA host has run it" in body
     assert "\n- `cuda` did not run: needs a GPU\n- `mps` did not run: needs `macOS`\n" in body
-    assert "Not run: " not in body
+    assert "\n- `xla` did not run: needs torch_xla\n" in body and "Not run: " not in body
 
 
 def real(**changes):
@@ -100,15 +107,16 @@ def real(**changes):
 @pytest.fixture
 def said(out):
     """What to say of each pull request of the series, with every lane that a body could name."""
-    more = {"not run": {"cuda": "needs a GPU"}, "holds": True, "series": [patch.name for patch in trees.series()]}
-    for lane in ("cpu", "sim", "mps", "xla"):
-        leave(out, PATCHES, name=lane, **real(**more, stack="xla" if lane == "xla" else "pinned"))
-    return bodies(out, PATCHES, REAL)
+    more = {"not run": {"cuda": "needs a GPU"}, "series": [patch.name for patch in trees.series()]}
+    for lane in ("cpu", "sim"):
+        leave(out, PATCHES, name=lane, **real(**more))
+    return bodies(out, PATCHES, REAL, ["mps", "xla"])
 
 
 def test_a_body_is_read_in_a_minute(said):
     assert {name: body.words(text) for name, text in said.items() if body.words(text) > body.WORDS} == {}
     assert all(len(text.split()) > body.words(text) > 100 for text in said.values())
+    assert all(" on mps and 1 on xla fail on 1.3.0" in text for text in said.values())
 
 
 def test_every_bug_is_in_one_body(said):
