@@ -45,7 +45,7 @@ def draw(runs: Sequence[Run], normalise: Callable[[str], str], source: Path, tit
             audio, seconds = (sum(line[name] for line in run.heard("clip")) for name in ("audio", "seconds"))
             left.scatter(seconds / audio, 100 * found.wer, color=_colour(run), marker=MARKS[run.engine.how], label=_name(run))
         left.set(
-            xscale="log", xlabel="seconds by seconds of audio (RTF)", ylabel="word error rate, %", title="13 recordings of men"
+            xscale="log", xlabel="seconds per second of audio (RTF)", ylabel="word error rate, %", title="13 recordings of men"
         )
         for run in ran:
             heard = [line for line in run.heard("joined") if line["text"].strip()]
