@@ -52,15 +52,12 @@ class Started:
         Args:
             surprising: what counts as unexpected, to show progress unless pytest does
         """
-        try:
-            if self.said and surprising:
-                run = watch(self.process, self.log, self.collected, self.words, surprising)
-                complain(run, self.said)
-            else:
-                self.process.wait()
-                run = read_run(self.log, self.collected)
-        finally:
-            end(self.process)
+        if self.said and surprising:
+            run = watch(self.process, self.log, self.collected, self.words, surprising)
+            complain(run, self.said)
+        else:
+            self.process.wait()
+            run = read_run(self.log, self.collected)
         return run, time.monotonic() - self.begun
 
 
@@ -104,7 +101,11 @@ def run_suite(
     tree: str, lane: str, folder: Path, *options: str, surprising: Surprising | None = None, **how: Any
 ) -> tuple[Run, float]:
     """Run the suite on one tree: start it as `start_suite` does, and finish it as `Started.finish` does."""
-    return start_suite(tree, lane, folder, *options, **how).finish(surprising)
+    started = start_suite(tree, lane, folder, *options, **how)
+    try:
+        return started.finish(surprising)
+    finally:
+        end(started.process)
 
 
 def at_once(lane: str) -> int:
@@ -133,9 +134,9 @@ class Turns:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        # Before any run ends, which would give the next one its turn.
         self._pool.shutdown(wait=False, cancel_futures=True)
-        for started in self._started:
-            end(started.process)
+        end(*(started.process for started in self._started))
 
     def add(self, tree: str, lane: str, folder: Path, *options: str) -> Future[Started]:
         """Start the suite on a tree when its turn comes, as `start_suite` does; the result is there from then on."""
@@ -172,13 +173,15 @@ def run_tests(*options: str) -> bool:
         return not any([subprocess.run([*command, *arguments], cwd=ROOT).returncode for arguments in runs])
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Wait a little for a process that got the same Ctrl-C as this one, then kill it."""
-    try:
-        process.wait(PATIENCE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def end(*processes: subprocess.Popen[bytes]) -> None:
+    """Wait a little for processes that got the same Ctrl-C as this one, then kill those that are left."""
+    deadline = time.monotonic() + PATIENCE
+    for process in processes:
+        try:
+            process.wait(max(0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def environment(lane: str) -> dict[str, str]:

@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 from harness.lane import run
-from harness.lane.run import Turns
+from harness.lane.run import Started, Turns
 
 
 class Suite:
@@ -52,6 +53,20 @@ def test_nothing_runs_or_starts_after_the_queue_is_left(tmp_path):
         raise KeyboardInterrupt
     assert running.result().process.poll() is not None
     assert not waiting.done()
+
+
+def test_a_run_that_ctrl_c_ends_gives_its_turn_to_none(tmp_path, monkeypatch):
+    def interrupted(*_):
+        threading.Timer(0.1, b.result(5).end).start()  # the other run got the same Ctrl-C, and ends a little later
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "watch", interrupted)
+    monkeypatch.setattr(run, "PATIENCE", 1)
+    with pytest.raises(KeyboardInterrupt), Turns(2, [sys.executable]) as queue:
+        a, b, c = (add(queue, tree, tmp_path) for tree in "abc")
+        log, collected, said = (tmp_path / name for name in ("log", "collected", "said"))
+        Started(a.result(5).process, "cpu a", log, collected, said, time.monotonic()).finish(lambda *_: "")
+    assert not c.done()
 
 
 def test_a_run_that_cannot_start_says_why_and_the_next_one_runs(tmp_path):
