@@ -104,6 +104,8 @@ def _run(
     """Run lanes, which share what they can; `absent` are those that this host was found to lack."""
     if stack:
         require_stack(stack)
+    for lane in lanes:
+        devices.refuse(lane, devices.lacks(lane))
     runs = 1 if verbose else min(map(at_once, lanes))
     with warm.python(lanes[0], environment(lanes[0])) as python, Turns(runs, python, verbose=verbose) as turns:
         asked = [_ask(lane, options, stack or own_stack(), absent, turns) for lane in lanes]
@@ -111,11 +113,10 @@ def _run(
 
 
 def _ask(lane: str, options: Sequence[str], stack: str, absent: Mapping[str, str], turns: Turns) -> Asked:
-    """Check that a lane can run, and queue its runs."""
+    """Check that there is something to run on a lane, and queue its runs."""
     checkpoint = Path(options[options.index("--checkpoint") + 1]) if "--checkpoint" in options else None
     if checkpoint:
         real.require(checkpoint)
-    devices.refuse(lane, devices.lacks(lane))
     both = {name: trees.resolve(name) for name in TREES}
     if both["upstream"].digest == both["patched"].digest:
         raise HarnessError("upstream and patched are the same tree: the series changes nothing")
