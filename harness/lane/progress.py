@@ -102,4 +102,6 @@ def complain(run: Run, said: Path) -> None:
     if run.finished and run.results:
         return
     lines = [line for line in said.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    print(*lines[-LAST:], sep="\n", flush=True)
+    # What Python says of a crash begins with its name and the innermost frame.
+    crash = next((n for n, line in enumerate(lines) if line.startswith("Fatal Python error")), None)
+    print(*(lines[-LAST:] if crash is None else lines[crash : crash + 3]), sep="\n", flush=True)

@@ -50,12 +50,14 @@ class Run:
         collected: ids that should have run
         finished: False if pytest did not come to its end
         red: whether pytest's exit status says that tests failed; None if that is not known
+        begun: ids of tests that began and did not end
     """
 
     results: Mapping[str, Result]
     collected: frozenset[str]
     finished: bool = True
     red: bool | None = None
+    begun: frozenset[str] = frozenset()
 
 
 class Reading:
@@ -65,6 +67,7 @@ class Reading:
         self._log, self._collected = log, collected
         self._read = 0
         self.results: dict[str, Result] = {}
+        self._begun: set[str] = set()
         self._finished = False
         self._cut = False
         self._red: bool | None = None
@@ -93,6 +96,7 @@ class Reading:
             case "TestReport" | "SubtestReport" | "SubTestReport":
                 id = report["nodeid"]
                 self.results[id] = _merge(self.results.get(id), report)
+                (self._begun.add if (report["when"], report["outcome"]) == ("setup", "passed") else self._begun.discard)(id)
                 # xdist reports a worker that died as a failure in a phase of its own.
                 if report["when"] in ("teardown", "???"):
                     yield id
@@ -110,7 +114,9 @@ class Reading:
             ids = json.loads(self._collected.read_text(encoding="utf-8")) if self._collected.is_file() else []
         except ValueError:
             ids, self._cut = [], True
-        return Run(self.results, frozenset(ids), self._finished and not self._cut, self._red)
+        # Of a test in which the process died, all that is known is that its setup passed.
+        known = {id: result for id, result in self.results.items() if id not in self._begun}
+        return Run(known, frozenset(ids), self._finished and not self._cut, self._red, frozenset(self._begun))
 
 
 def read_run(log: Path, collected: Path) -> Run:

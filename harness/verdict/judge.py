@@ -106,11 +106,13 @@ def outcomes(upstream: Run, patched: Run) -> dict[str, int]:
 
 def _incomplete(name: str, run: Run, catalogue: Catalogue) -> Iterator[str]:
     """Find what makes a run useless as evidence."""
-    if not run.collected or not run.results:
+    if not run.collected or not (run.results or run.begun):
         yield f"{name}: no test ran"
         return
     if not run.finished:
-        yield f"{name}: pytest did not come to its end"
+        where = f", and stopped in {', '.join(sorted(run.begun))}" if run.begun else ""
+        yield f"{name}: pytest did not come to its end{where}: {len(run.collected - run.results.keys())} tests have no result"
+        return
     failed = any(result.outcome in ("failed", "error") for result in run.results.values())
     if run.red is not None and run.red != failed:
         yield f"{name}: pytest's exit status says that {'a test' if run.red else 'no test'} failed, and its results say otherwise"

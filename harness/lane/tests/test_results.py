@@ -85,6 +85,11 @@ def test_a_worker_that_really_crashes_is_an_error_and_costs_no_other_result(tmp_
     assert [read_run(log, tmp_path / "ids").results[id].outcome for id in ids] == ["error", "passed"]
 
 
+def test_a_test_in_which_the_process_dies_has_begun_and_has_no_result(tmp_path, collected):
+    run = read_run(write_log(tmp_path / "log", phase("setup"), exitstatus=None), collected)
+    assert (run.results, run.begun, run.finished) == ({}, {NOSE}, False)
+
+
 @pytest.mark.parametrize("exitstatus", [None, 2, 3, 4, 5])
 def test_only_exit_codes_0_and_1_are_a_finished_run(tmp_path, collected, exitstatus):
     assert not read_run(write_log(tmp_path / "log", phase("call"), exitstatus=exitstatus), collected).finished

@@ -89,6 +89,13 @@ def test_a_run_that_did_not_finish_is_no_evidence(side):
 
 
 @pytest.mark.parametrize("side", ["upstream", "patched"])
+def test_a_run_that_died_is_one_problem_and_says_where(side):
+    died = Run({}, frozenset(UPSTREAM), finished=False, begun=frozenset({NOSE}))
+    found = [problem for problem in problems(**{side: died}).splitlines() if problem.startswith(f"{side}: ")]
+    assert found == [f"{side}: pytest did not come to its end, and stopped in {NOSE}: {len(UPSTREAM)} tests have no result"]
+
+
+@pytest.mark.parametrize("side", ["upstream", "patched"])
 def test_a_case_that_was_collected_and_never_ran_is_missed(side):
     results = dict({"upstream": UPSTREAM, "patched": PATCHED}[side])
     del results[NOSE]
