@@ -122,6 +122,7 @@ class Turns:
 
     def __init__(self, runs: int, python: Sequence[str], *, verbose: bool = False) -> None:
         """Prepare for so many runs at once, by what stands for Python on a command line; `verbose` as for `start_suite`."""
+        self.runs = runs
         self._pool = ThreadPoolExecutor(runs)
         self._how: dict[str, Any] = {"python": python, "verbose": verbose}
         if runs > 1:

@@ -127,8 +127,10 @@ def _ask(lane: str, options: Sequence[str], stack: str, absent: Mapping[str, str
     for said in (folder / "verdict.json", folder / "verdict.md", OUT / f"{named('verdict', stack)}.md"):
         said.unlink(missing_ok=True)
     digest = world.digest(stack)
-    # The longer run first, so that the shorter ones fill what is left of the time.
-    begun = {tree: turns.add(tree, lane, folder, *options) for tree in reversed(TREES)}
+    # Where two run at once the longer one first, so that the shorter ones fill what is left of the time. Where one does, in the
+    # order in which they are shown.
+    order = TREES if turns.runs == 1 else TREES[::-1]
+    begun = {tree: turns.add(tree, lane, folder, *options) for tree in order}
     return Asked(
         lane, name, stack, tuple(options), both, read_catalogue(CATALOGUE), digest, begun, _not_run(lane, options, absent)
     )
