@@ -25,15 +25,18 @@ NOTE = (
 )
 
 
-def run(lanes: tuple[str, ...] = (), *options: str) -> None:
+def run(lanes: tuple[str, ...] = (), *options: str) -> bool:
     """Run the suite on both trees of some lanes, cpu and sim where there is a compiler if none is named, and print tables.
+
+    Returns:
+        whether every run came to its end
 
     Raises:
         HarnessError: this host cannot compute on a device
     """
     if not lanes:
         lanes = tuple(lane for lane in DEFAULT if devices.usable(lane))
-    spent, clock, slow = {}, {}, []
+    spent, clock, slow, finished = {}, {}, [], True
     for lane in lanes:
         devices.refuse(lane, devices.lacks(lane))
         with warm.python(lane, environment(lane)) as python:
@@ -44,6 +47,7 @@ def run(lanes: tuple[str, ...] = (), *options: str) -> None:
                     suite, seconds = run_suite(tree, lane, OUT / "profile" / lane, *sampling, *options, python=python)
                     name = f"{lane} {tree}"
                     spent[name], clock[name] = _read(Path(folder)), seconds
+                    finished &= suite.finished
                     complain(suite, OUT / "profile" / lane / f"{tree}.txt")
                 slow += [(result.seconds, name, test.removeprefix("tests/")) for test, result in suite.results.items()]
     console = Console(highlight=False)
@@ -52,6 +56,7 @@ def run(lanes: tuple[str, ...] = (), *options: str) -> None:
     for n, name, test in sorted(slow, reverse=True)[:SLOWEST]:
         slowest.add_row(f"{n:.1f}", name, escape(test))
     console.print(slowest)
+    return finished
 
 
 def _read(folder: Path) -> dict[str, float]:
