@@ -11,8 +11,8 @@ from harness.__main__ import COMMANDS
 HARNESS = ROOT / "harness"
 MOST_MODULES, MOST_LINES, MOST_WORDS = 8, 250, 3
 # What upstream gets is no module of the harness.
-SENT = HARNESS / "ship" / "pr" / "test_any_device.py"
-MODULES = [file for file in sorted(HARNESS.rglob("*.py")) if "tests" not in file.parts and file != SENT]
+SENT = set((HARNESS / "ship" / "pr").glob("test_*.py"))
+MODULES = [file for file in sorted(HARNESS.rglob("*.py")) if "tests" not in file.parts and file not in SENT]
 FOLDERS = sorted({file.parent for file in MODULES} - {HARNESS})
 
 
