@@ -106,7 +106,7 @@ def cell(text: object, longest: int = LONGEST) -> str:
 def _words(bug: Mapping[str, Any]) -> str:
     """Give the exception that most tests of a bug gave, or, where nothing was raised, what most of them found."""
     found: Mapping[tuple[str, str, str], int] = bug["exceptions"]
-    silent = bug["title"].startswith("Silently wrong")
+    silent = bug["title"].startswith("Wrong without an error")
     raised = {key: n for key, n in found.items() if not _by_a_test(*key)}
     key, _ = max(((found if silent else raised) or found).items(), key=lambda item: (item[1], item[0]))
     kind, message, where = key

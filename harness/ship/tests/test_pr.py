@@ -170,7 +170,7 @@ def test_what_others_wrote_stays_in_its_cell(out, patches, monkeypatch):
 
 @pytest.mark.parametrize(
     ("title", "words"),
-    [("It fails", "PicklingError: no"), ("Silently wrong: it gives another mel", "no exception, assert 1 == 2")],
+    [("It fails", "PicklingError: no"), ("Wrong without an error: it gives another mel", "no exception, assert 1 == 2")],
 )
 def test_an_exception_says_more_than_a_test_unless_nothing_fails(title, words):
     found = {("AssertionError", "assert 1 == 2", "test_moves.py:58"): 2, ("PicklingError", "no", "test_moves.py:74"): 1}
