@@ -49,7 +49,7 @@ def stack(session: nox.Session, name: str = "pinned") -> str:
     environment = Path(".nox") / f"{locks[0]}-py{sys.version_info.major}{sys.version_info.minor}"
     python = environment / "bin" / "python"
     if not python.exists():
-        session.log("making %s; a stack takes about 6 GB where torch brings CUDA", environment)
+        session.log("making %s; with torch and CUDA it takes about 6 GB", environment)
         session.run_install(uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(environment), external=True)
     files = [f"harness/stacks/{lock}.txt" for lock in locks]
     session.run_install(uv, "pip", "sync", "--python", str(python), "--require-hashes", *files, external=True)

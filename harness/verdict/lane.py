@@ -109,7 +109,9 @@ def _run(
     runs = 1 if verbose else min(map(at_once, lanes))
     with warm.python(lanes[0], environment(lanes[0])) as python, Turns(runs, python, verbose=verbose) as turns:
         asked = [_ask(lane, options, stack or own_stack(), absent, turns) for lane in lanes]
-        return [_answer(lane) for lane in asked]
+        # No lane says that one beside it did not run.
+        others = [{name: why for name, why in each.not_run.items() if name not in lanes} for each in asked]
+        return [_answer(replace(each, not_run=not_run)) for each, not_run in zip(asked, others, strict=True)]
 
 
 def _ask(lane: str, options: Sequence[str], stack: str, absent: Mapping[str, str], turns: Turns) -> Asked:

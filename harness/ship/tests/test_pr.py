@@ -78,7 +78,7 @@ def test_the_numbers_are_those_of_the_verdict(out, patches):
     assert (
         STAT in body
         and "`processor.py:151`" in body
-        and f"**The whole proof**: {PROOF}. This applies to 1.3.0 alone.\n" in body
+        and f"**The whole proof**: {PROOF}. It applies to 1.3.0 without the other two.\n" in body
     )
 
 

@@ -163,3 +163,10 @@ def test_every_lane_that_this_host_can_have_is_run_and_the_other_named(monkeypat
     assert "not asked for" not in text
     assert lane.run_every_lane(stack="floor")
     assert (tmp_path / "verdict-floor.md").read_text() == text
+
+
+def test_no_lane_says_that_one_beside_it_did_not_run(suite, monkeypatch):
+    monkeypatch.setattr(lane.devices, "lacks", lambda name: None if name in ("cpu", "sim") else "not here")
+    cpu, sim = lane._run(["cpu", "sim"], (), None, {}, verbose=False)
+    assert "sim" not in cpu.not_run and "cpu" not in sim.not_run
+    assert cpu.not_run["cuda"] == "not here"
