@@ -171,7 +171,8 @@ def run_tests(*options: str) -> bool:
         command = [*python, "-m", "pytest", *warm.IMPORTED_BEFORE, *_spread(workers, python)]
         # The second apart from the others: once torch knows the stand-in accelerator, it is what "auto" finds.
         runs = [["--tree", "patched", *options], *([] if options else [["harness/lane/sim"]])]
-        return not any([subprocess.run([*command, *arguments], cwd=ROOT).returncode for arguments in runs])
+        variables = {**os.environ, **warm.shared(python)}
+        return not any([subprocess.run([*command, *run], cwd=ROOT, env=variables).returncode for run in runs])
 
 
 def end(*processes: subprocess.Popen[bytes]) -> None:

@@ -36,25 +36,31 @@ CLIENT = Path(__file__).with_name("warm_client.py")
 # The lanes that fork. The frameworks of macOS do not survive a fork, and the drivers of GPUs were not tried.
 LANES = ("cpu", "sim", "xla")
 PATIENCE = 5  # seconds from SIGTERM to SIGKILL
+SHARED = "WARM_PYTHON"
 
 
 @contextmanager
-def python(lane: str, environment: Mapping[str, str]) -> Iterator[Sequence[str]]:
+def python(lane: str, environment: Mapping[str, str], libraries: Sequence[str] = LIBRARIES) -> Iterator[Sequence[str]]:
     """Start a server for a lane. At the end, stop it and everything that runs on it.
 
     Args:
         lane: a device
         environment: what the server runs in; each process has its own, but what a library reads when it is imported is this
+        libraries: what it imports
 
     Yields:
-        what stands for Python on a command line; Python itself where forking is not for this lane
+        what stands for Python on a command line; Python itself where forking is not for this lane. With the usual libraries it
+        may be the server that `shared` names.
     """
     if lane not in LANES or sys.platform != "linux":
         yield [sys.executable]
         return
+    if SHARED in os.environ and libraries == LIBRARIES:
+        yield _client(os.environ[SHARED])
+        return
     with TemporaryDirectory(prefix="warm-") as folder:
         address = str(Path(folder) / "socket")
-        command = [sys.executable, "-m", "harness.lane.warm", address]
+        command = [sys.executable, "-m", "harness.lane.warm", address, *libraries]
         environment = {**environment, **ASKED_APART}
         # The server reads the end of its stdin when this process ends, however that happens.
         with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
@@ -62,12 +68,21 @@ def python(lane: str, environment: Mapping[str, str]) -> Iterator[Sequence[str]]
             if server.stdout and server.stdout.readline() != b"listening\n":
                 raise HarnessError("the process that imports torch once did not start: what it said is above")
             try:
-                yield [sys.executable, "-I", "-S", str(CLIENT), address]
+                yield _client(address)
             finally:
                 server.terminate()  # for a server that still imports; later the end of its stdin stops it
 
 
-def main(address: str) -> None:
+def shared(python: Sequence[str]) -> dict[str, str]:
+    """Return the variable that lets processes further down use this server, where they would start one."""
+    return {} if python == [sys.executable] else {SHARED: python[-1]}
+
+
+def _client(address: str) -> list[str]:
+    return [sys.executable, "-I", "-S", str(CLIENT), address]
+
+
+def main(address: str, *libraries: str) -> None:
     """Serve until stdin ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the forked processes get the signal themselves
     listener = socket.socket(socket.AF_UNIX)
@@ -77,7 +92,7 @@ def main(address: str) -> None:
     os.chdir(ROOT)
     listener.listen()
     print("listening", flush=True)
-    for library in LIBRARIES:
+    for library in libraries:
         import_module(library)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     gc.collect()
@@ -128,6 +143,8 @@ def _become(numbers: Sequence[int], asked: Mapping[str, Any]) -> NoReturn:
     for target, number in enumerate(numbers):
         os.dup2(number, target)
         os.close(number)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "harness"]:
+        del sys.modules[name]  # it may run in another copy of this repository
     os.chdir(asked["folder"])
     os.environ.clear()
     os.environ.update(asked["environment"])
@@ -168,4 +185,4 @@ def _end(status: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

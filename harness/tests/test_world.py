@@ -10,8 +10,9 @@ import pytest
 
 from harness import ROOT, world
 from harness.__main__ import main
+from harness.lane import warm
 from harness.lane.results import Result
-from harness.lane.run import run_suite
+from harness.lane.run import environment, run_suite
 from harness.package import trees
 
 
@@ -39,7 +40,8 @@ def test_options_of_a_shell_and_a_pytest_ini_leave_the_suite_whole(monkeypatch, 
     assert not ini.exists()
     ini.touch()
     try:
-        run, _ = run_suite("upstream", "cpu", tmp_path, "--numprocesses", "0", tests=(test,))
+        with warm.python("cpu", environment("cpu")) as python:
+            run, _ = run_suite("upstream", "cpu", tmp_path, python=python, tests=(test,), workers=0)
     finally:
         ini.unlink()
     assert f"{test}::test_the_waveform_is_annotated" in run.results

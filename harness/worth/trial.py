@@ -3,39 +3,34 @@
 The parent imports libraries and computes nothing, so that no run sees what another did, and none imports torch again.
 """
 
-import os
-import sys
+import subprocess
 from collections.abc import Sequence
-from multiprocessing import get_context
-from multiprocessing.process import BaseProcess
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
 from types import TracebackType
 from typing import Self
 
-from harness import ROOT, HarnessError, world
+from harness import HarnessError
 from harness.lane import warm
-from harness.lane.results import Result, Run, read_run
+from harness.lane.results import Result, Run
+from harness.lane.run import environment, start_suite
 
 LIMIT = 300  # seconds that a run may take
-ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
 
 
 class Trials:
     """Runs of the suite. It is a context manager, and any number of threads may use it."""
 
     def __init__(self) -> None:
-        closed = world.environment(**ENVIRONMENT)
-        os.environ.clear()  # the processes that are forked inherit it
-        os.environ.update(closed)
-        self._context = get_context("forkserver")
-        self._context.set_forkserver_preload([*warm.LIBRARIES])
-        self._running: set[BaseProcess] = set()
+        self._server = warm.python("cpu", environment("cpu"))
+        self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = Lock()
         self._closed = False
 
     def __enter__(self) -> Self:
+        self._python = self._server.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -43,7 +38,8 @@ class Trials:
         with self._lock:
             self._closed = True
             for process in self._running:
-                process.terminate()
+                process.kill()
+        self._server.__exit__(kind, error, trace)
 
     def run(self, tree: str, lane: str, tests: Sequence[str], *options: str) -> Run:
         """Run tests on a tree, in one process.
@@ -58,35 +54,19 @@ class Trials:
             HarnessError: pytest did not come to its end
         """
         with TemporaryDirectory() as folder:
-            log, collected, said = (Path(folder) / name for name in ("log.jsonl", "collected.json", "said.txt"))
-            command = [
-                *world.SETTINGS,
-                *tests,
-                "--tree",
-                tree,
-                "--device",
-                lane,
-                "--numprocesses",
-                "0",
-                "--quiet",
-                "--tb=no",
-                "--no-summary",
-            ]
-            command += ["--report-log", str(log), "--collected", str(collected), *warm.IMPORTED_BEFORE, *options]
-            process = self._context.Process(target=_pytest, args=(command, said))
             with self._lock:
                 if self._closed:
                     raise HarnessError("interrupted")
-                process.start()
-                self._running.add(process)
-            process.join(LIMIT)
-            process.terminate()  # without a piece of the series a test may wait for ever
-            process.join()
+                started = start_suite(tree, lane, Path(folder), *options, python=self._python, tests=tests, workers=0)
+                self._running.add(started.process)
+            with suppress(subprocess.TimeoutExpired):  # without a piece of the series a test may wait for ever
+                started.process.wait(LIMIT)
+            started.process.kill()
+            run, _ = started.finish()
             with self._lock:
-                self._running.discard(process)
-            run = read_run(log, collected)
+                self._running.discard(started.process)
             if not run.finished:
-                words = said.read_text(encoding="utf-8").split("\n") if said.is_file() else []
+                words = started.said.read_text(encoding="utf-8").split("\n") if started.said else []
                 last = next((line for line in reversed(words) if line.strip()), "it said nothing")
                 raise HarnessError(f"pytest did not come to its end on {tree}, {lane}: {last}")
             return run
@@ -94,20 +74,6 @@ class Trials:
     def collect(self, tree: str, lane: str) -> list[str]:
         """List the ids of the suite's tests on a lane."""
         return sorted(self.run(tree, lane, ["tests"], "--collect-only").collected)
-
-
-def _pytest(command: Sequence[str], said: Path) -> None:
-    """Run pytest in this process, and end it."""
-    import gc
-
-    import pytest
-
-    gc.freeze()  # else pytest spends a second on collecting what was imported
-    with said.open("w", encoding="utf-8") as output:
-        os.dup2(output.fileno(), 1)
-        os.dup2(output.fileno(), 2)
-    os.chdir(ROOT)
-    sys.exit(pytest.main([*command]))
 
 
 def red(run: Run, green: Run | None = None) -> tuple[str, str] | None:

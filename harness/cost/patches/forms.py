@@ -85,7 +85,6 @@ def copied(form: Form, to_mono: Callable[..., tuple[torch.Tensor, int]]) -> Copi
     import tracemalloc
 
     to_mono(form.audio, RATE)  # the first call of a kind sets up what is no copy
-    gc.collect()
     with _Made() as made:
         tracemalloc.start()
         before, _ = tracemalloc.get_traced_memory()

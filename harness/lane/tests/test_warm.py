@@ -16,8 +16,18 @@ from harness.lane import warm
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
 
 
+# A server that imports little, for what torch has no part in.
+LITTLE = ("json",)
+
+
 @pytest.fixture(scope="module")
 def python():
+    with warm.python("cpu", world.environment(), LITTLE) as words:
+        yield words
+
+
+@pytest.fixture
+def with_torch():
     with warm.python("cpu", world.environment()) as words:
         yield words
 
@@ -57,19 +67,25 @@ def test_a_signal_that_ends_it_is_told(python):
     assert run(python, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)").returncode == 128 + signal.SIGKILL
 
 
-def test_torch_is_there_and_neither_tree_nor_device_is(python):
+def test_torch_is_there_and_neither_tree_nor_device_is(with_torch):
     program = "import sys; print([name for name in ('torch', 'transformers', 'liquid_audio', 'harness.lane.sim') if name in sys.modules])"
-    assert run(python, "-c", program).stdout == "['torch', 'transformers']\n"
+    assert run(with_torch, "-c", program).stdout == "['torch', 'transformers']\n"
 
 
-def test_no_process_sees_what_another_did(python):
-    assert run(python, "-c", "import torch; torch.seen = True; torch.set_num_threads(1)").returncode == 0
-    assert run(python, "-c", "import torch; print(hasattr(torch, 'seen'))").stdout == "False\n"
+def test_a_copy_of_this_repository_has_its_own_harness(python, tmp_path):
+    (tmp_path / "harness").mkdir()
+    (tmp_path / "harness" / "__init__.py").write_text("print(__name__, 'of the copy')")
+    assert run(python, "-c", "import harness", cwd=tmp_path).stdout == "harness of the copy\n"
 
 
-def test_cuda_is_asked_as_ever(python):
+def test_no_process_sees_what_another_did(with_torch):
+    assert run(with_torch, "-c", "import torch; torch.seen = True; torch.set_num_threads(1)").returncode == 0
+    assert run(with_torch, "-c", "import torch; print(hasattr(torch, 'seen'))").stdout == "False\n"
+
+
+def test_cuda_is_asked_as_ever(with_torch):
     program = "import torch; torch.zeros(1, device='cuda')"
-    mine, own = run(python, "-c", program), run([sys.executable], "-c", program)
+    mine, own = run(with_torch, "-c", program), run([sys.executable], "-c", program)
     assert (mine.returncode, mine.stderr.splitlines()[-1:]) == (own.returncode, own.stderr.splitlines()[-1:])
 
 
@@ -111,7 +127,7 @@ def test_ctrl_c_is_the_processes_own_affair(python):
 
 
 def test_all_end_with_the_server():
-    with warm.python("sim", world.environment()) as python:
+    with warm.python("sim", world.environment(), LITTLE) as python:
         folder = Path(python[-1]).parent
         asked = subprocess.Popen([*python, "-c", SLEEP], stdout=subprocess.PIPE)
         pid = int(asked.stdout.readline())
@@ -124,13 +140,15 @@ def test_the_path_of_its_folder_may_be_a_long_one(tmp_path, monkeypatch):
     folder = tmp_path / ("long " * 20)
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
-    with warm.python("cpu", world.environment()) as python:
+    with warm.python("cpu", world.environment(), LITTLE) as python:
         assert run(python, "-c", "import os; print(os.getcwd())", cwd=tmp_path).stdout == f"{tmp_path}\n"
 
 
 def test_nothing_is_left_where_who_started_it_was_killed(tmp_path):
     program = "import time; from harness import world; from harness.lane import warm\n"
-    program += "with warm.python('cpu', world.environment()) as python: print(python[-1], flush=True); time.sleep(60)"
+    program += (
+        "with warm.python('cpu', world.environment(), ['json']) as python: print(python[-1], flush=True); time.sleep(60)"
+    )
     variables = world.environment(TMPDIR=str(tmp_path))
     with subprocess.Popen(
         [sys.executable, "-c", program], cwd=ROOT, env=variables, stdout=subprocess.PIPE, text=True

@@ -1,16 +1,18 @@
 """The staircase: upstream's repository after each commit of the pull requests, and which of their tests pass there."""
 
 import os
+import shlex
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from harness import HarnessError, world
+from harness.lane import warm
 from harness.lane.results import read_run
 from harness.package import series
 from harness.ship.pr.pulls import Pull
@@ -34,7 +36,14 @@ class Step:
         return {test for test, outcome in self.tests.items() if outcome == "passed"}
 
 
-def climb(pulls: Sequence[Pull], workers: int = 2) -> list[Step]:
+@contextmanager
+def python() -> Iterator[Sequence[str]]:
+    """Start what runs the tests, on a command line: a server that imports torch once, where this host can have one."""
+    with warm.python("cpu", _environment()) as words:
+        yield words
+
+
+def climb(pulls: Sequence[Pull], python: Sequence[str], workers: int = 2) -> list[Step]:
     """Run all tests on the release and after each patch that changes the package, and print what each lets pass.
 
     Raises:
@@ -48,7 +57,7 @@ def climb(pulls: Sequence[Pull], workers: int = 2) -> list[Step]:
                 series.am(repository, patch)
             step = Path(folder) / str(n)
             series.git(repository, "worktree", "add", "--quiet", "--detach", str(step))
-            futures.append((patch.name if patch else "", pool.submit(_run, step, tests)))
+            futures.append((patch.name if patch else "", pool.submit(_run, step, tests, python)))
         steps: list[Step] = []
         try:
             for name, future in futures:
@@ -61,46 +70,36 @@ def climb(pulls: Sequence[Pull], workers: int = 2) -> list[Step]:
     return steps
 
 
-def alone(pull: Pull) -> bool:
+def alone(pull: Pull, python: Sequence[str]) -> bool:
     """Say whether a pull request applies to the release by itself, and its tests pass there."""
     try:
         with series.checkout() as repository:
             for patch in pull.code:
                 series.am(repository, patch)
-            return set(_run(repository, [pull.tests]).values()) == {"passed"}
+            return set(_run(repository, [pull.tests], python).values()) == {"passed"}
     except HarnessError:  # it does not apply, or what its tests import is not there
         return False
 
 
-def _run(checkout: Path, tests: Sequence[Path]) -> dict[str, str]:
+def _run(checkout: Path, tests: Sequence[Path], python: Sequence[str]) -> dict[str, str]:
     """Run tests in a checkout, as upstream would, where no GPU is."""
     log, files = checkout / "log.jsonl", [f"tests/{file.name}" for file in tests]
     (checkout / "tests").mkdir()
     for file, source in zip(files, tests, strict=True):
         (checkout / file).write_bytes(source.read_bytes())
-    env = world.environment(CUDA_VISIBLE_DEVICES="", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", PYTHONPATH="src")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "pytest_reportlog.plugin",
-        "--report-log",
-        str(log),
-    ]
-    done = subprocess.run(
-        [*command, "-c", os.devnull, "--rootdir", str(checkout), *files],
-        cwd=checkout,
-        env=env,
-        capture_output=True,
-        text=True,
-    )
+    path = shlex.quote(str(checkout / "src"))
+    command = [*python, "-m", "pytest", "-p", "no:cacheprovider", "-p", "pytest_reportlog.plugin", "--report-log", str(log)]
+    command += ["-c", os.devnull, "--rootdir", str(checkout), "-o", f"pythonpath={path}", *warm.IMPORTED_BEFORE, *files]
+    done = subprocess.run(command, cwd=checkout, env=_environment(), capture_output=True, text=True)
     run = read_run(log, log.with_suffix(".none"))
     if not run.finished:
         raise HarnessError(f"pytest did not come to its end: {(done.stdout + done.stderr).strip().splitlines()[-1]}")
     return {test: result.outcome for test, result in run.results.items()}
+
+
+def _environment() -> dict[str, str]:
+    """Return the variables of a host without a GPU, where pytest has no plugins."""
+    return world.environment(CUDA_VISIBLE_DEVICES="", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
 
 
 def problems(steps: Sequence[Step]) -> Iterator[str]:

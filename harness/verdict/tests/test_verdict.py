@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from harness.lane import warm
 from harness.lane.results import Result, Run
-from harness.lane.run import run_suite
+from harness.lane.run import environment, run_suite
 from harness.verdict.catalogue import Bug, Catalogue, Reason
 from harness.verdict.judge import judge
 
@@ -194,7 +195,8 @@ def test_what_an_object_of_a_test_raises_does_not_come_from_the_package(tmp_path
     # An assert of the tests, to which the package was led, was taken for the package's own.
     test = tmp_path / "test_odd.py"
     test.write_text(ASKED)
-    found, _ = run_suite("upstream", "cpu", tmp_path, "--numprocesses", "0", "-p", "conftest", tests=[str(test)])
+    with warm.python("cpu", environment("cpu")) as python:
+        found, _ = run_suite("upstream", "cpu", tmp_path, "-p", "conftest", python=python, tests=[str(test)], workers=0)
     assert [(result.type, result.place) for result in found.results.values()] == [
         ("AssertionError", ""),
         ("AssertionError", "processor.py:add_audio"),
