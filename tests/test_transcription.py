@@ -91,8 +91,7 @@ def test_a_model_takes_a_chat_of_another_dtype(processor, models, record_propert
 
 
 @every_clip
-@pytest.mark.core
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.core), "bfloat16"])
 def test_silence_after_a_clip_adds_no_words(processor, models, record_property, dtype, clip):
     wave = pad(clip.mono(), clip.sampling_rate)
     spoken = transcribe(processor, models(DTYPES[dtype]), lambda chat: chat.add_audio(wave, clip.sampling_rate), DTYPES[dtype])
