@@ -86,7 +86,8 @@ def judge(upstream: Run, patched: Run, catalogue: Catalogue, lane: str, stack: s
             problems.append(
                 f"{bug.id}: not fixed on patched, {len(bad)} of its tests do not pass, such as {bad[0]} ({bug.patch})"
             )
-        if not shown[bug.id]:
+        # Of a run that did not come to its end it is unknown what it would have shown.
+        if not shown[bug.id] and upstream.finished and patched.finished:
             problems.append(f"{bug.id}: no test shows this bug on upstream")
 
     counts = outcomes(upstream, patched)
@@ -122,7 +123,7 @@ def _incomplete(name: str, run: Run, catalogue: Catalogue) -> Iterator[str]:
         yield f"{name}: {test} has a result and was not collected"
     for test, result in sorted(run.results.items()):
         if result.outcome == "error":
-            yield f"{name}: {test} broke outside its body: {result.type} {_line(result.message)}"
+            yield f"{name}: {test} broke outside its body: {f'{result.type} {_line(result.message)}'.strip()}"
         if result.outcome == "skipped" and not any(re.search(skip, result.message) for skip in catalogue.skips):
             yield f"{name}: {test} is skipped for no listed reason: {_line(result.message)}"
 
@@ -168,6 +169,8 @@ def _word(result: Result | None) -> str:
 
 
 def _came(result: Result) -> str:
+    if not result.type:  # a worker of xdist died in the test
+        return _line(result.message)
     return f"{result.type} from {result.place or 'the test itself'}: {_line(result.message)}"
 
 

@@ -8,7 +8,7 @@ from harness.lane import warm
 from harness.lane.results import Result, Run
 from harness.lane.run import environment, run_suite
 from harness.verdict.catalogue import Bug, Catalogue, Reason
-from harness.verdict.judge import judge
+from harness.verdict.judge import judge, surprise
 
 BUG = Bug(
     "hard-of-hearing",
@@ -92,8 +92,17 @@ def test_a_run_that_did_not_finish_is_no_evidence(side):
 @pytest.mark.parametrize("side", ["upstream", "patched"])
 def test_a_run_that_died_is_one_problem_and_says_where(side):
     died = Run({}, frozenset(UPSTREAM), finished=False, begun=frozenset({NOSE}))
-    found = [problem for problem in problems(**{side: died}).splitlines() if problem.startswith(f"{side}: ")]
-    assert found == [f"{side}: pytest did not come to its end, and stopped in {NOSE}: {len(UPSTREAM)} tests have no result"]
+    words = f"{side}: pytest did not come to its end, and stopped in {NOSE}: {len(UPSTREAM)} tests have no result"
+    assert problems(**{side: died}) == words
+    # As it died later: what it had not come to is no bug that does not show.
+    assert problems(**{side: replace(died, results={EYE: {"upstream": DARK, "patched": PASS}[side]})}).count("\n") == 0
+
+
+@pytest.mark.parametrize("side", ["upstream", "patched"])
+def test_a_test_in_which_a_worker_of_xdist_died_is_told_by_its_words(side):
+    results = {"upstream": UPSTREAM, "patched": PATCHED}[side] | {NOSE: Result("error", message="worker 'gw0' crashed")}
+    assert f"{side}: {NOSE} broke outside its body: worker 'gw0' crashed\n" in problems(**{side: run(results)}) + "\n"
+    assert surprise(NOSE, results[NOSE], (), CATALOGUED) == "error with worker 'gw0' crashed"
 
 
 @pytest.mark.parametrize("side", ["upstream", "patched"])
