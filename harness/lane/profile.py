@@ -6,12 +6,13 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from harness import OUT
+from harness import OUT, ROOT
 from harness.lane import devices, warm
 from harness.lane.progress import complain
 from harness.lane.run import DEFAULT, environment, run_suite
@@ -36,6 +37,9 @@ def run(lanes: tuple[str, ...] = (), *options: str) -> bool:
     """
     if not lanes:
         lanes = tuple(lane for lane in DEFAULT if devices.usable(lane))
+    chosen = [option for option in options if (ROOT / option.partition("::")[0]).exists()]
+    how: dict[str, Any] = {"tests": chosen} if chosen else {}
+    others = [option for option in options if option not in chosen]
     spent, clock, slow, finished = {}, {}, [], True
     for lane in lanes:
         devices.refuse(lane, devices.lacks(lane))
@@ -44,7 +48,7 @@ def run(lanes: tuple[str, ...] = (), *options: str) -> bool:
                 with TemporaryDirectory() as folder:
                     sampling = ("-p", "harness.suite.sampling", "--sampled", folder, "--since", str(time.time()))
                     print(f"{lane} {tree}", flush=True)
-                    suite, seconds = run_suite(tree, lane, OUT / "profile" / lane, *sampling, *options, python=python)
+                    suite, seconds = run_suite(tree, lane, OUT / "profile" / lane, *sampling, *others, python=python, **how)
                     name = f"{lane} {tree}"
                     spent[name], clock[name] = _read(Path(folder)), seconds
                     finished &= suite.finished
