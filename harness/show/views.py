@@ -12,7 +12,10 @@ from harness.lane import stacks
 from harness.lane.results import Result, Run, read_run
 from harness.verdict import evidence
 from harness.verdict.judge import outcomes
-from harness.verdict.report import FORM, HEARD, SHAPES, SIGNS, in_a_line
+from harness.verdict.report import FORM, HEARD, SHAPES, SIGNS
+
+
+LINE = 130
 
 
 @dataclass(frozen=True)
@@ -143,8 +146,26 @@ def bugs(lanes: Sequence[Lane]) -> list[dict[str, Any]]:
                 known["exceptions"][(results[test].type, results[test].message, results[test].where)] += 1
                 known["functions"][test.partition("[")[0].removeprefix("tests/")] += 1
     for bug in bugs.values():
-        bug["gives"] = [in_a_line(kind, message) for (kind, message, _), _ in bug["exceptions"].most_common(1)]
+        bug["gives"] = [gives(bug)] if bug["exceptions"] else []
     return sorted(bugs.values(), key=lambda bug: str(bug["patch"]))
+
+
+def gives(bug: Mapping[str, Any]) -> str:
+    """Say in a line what most tests of a bug get: an exception, or what they found where nothing was raised."""
+    found: Mapping[tuple[str, str, str], int] = bug["exceptions"]
+    silent = bug["title"].startswith("Wrong without an error")
+    raised = {key: n for key, n in found.items() if not _by_a_test(*key)}
+    key, _ = max(((found if silent else raised) or found).items(), key=lambda item: (item[1], item[0]))
+    kind, message, where = key[0], " ".join(key[1].split()), key[2]
+    words = f"no exception, {message}" if _by_a_test(*key) else f"{kind}: {message}"
+    if not message:
+        words = f"{kind} without a message, {where}"
+    return words if len(words) <= LINE else f"{words[:LINE].rstrip()}…"
+
+
+def _by_a_test(kind: str, _: str, where: str) -> bool:
+    """Say whether a test itself judged, so that nothing it tests raised."""
+    return kind == "Failed" or (kind == "AssertionError" and where.startswith(("test_", "_comparison.py")))
 
 
 def runs(lanes: Sequence[Lane]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from harness import PATCHES, HarnessError, world
 from harness.package import trees
 from harness.ship.pr import stairs
-from harness.ship.pr.pulls import Pull
+from harness.ship.pr.pulls import TOOLS, Pull
 from harness.show import page, views
 from harness.verdict.report import SAYS, SHAPES
 
@@ -51,7 +51,7 @@ def body(pull: Pull, facts: Facts, patches: Path = PATCHES) -> str:
     """
     main = [lane for lane in facts.lanes if lane.name == lane.record["lane"]]
     ours = {patch.name for patch in pull.patches}
-    every = [{**bug, "words": _words(bug)} for bug in views.bugs(main)]
+    every = views.bugs(main)
     turned = stairs.turned(facts.steps)
     context = {
         "pull": pull,
@@ -71,6 +71,7 @@ def body(pull: Pull, facts: Facts, patches: Path = PATCHES) -> str:
         "turned": {name: [test.partition("::")[2] for test in tests] for name, tests in turned.items() if name in ours},
         "tests": [test for test in facts.steps[0].tests if test.startswith(f"tests/{pull.tests.name}::")],
         "green": _green(pull, facts.steps),
+        "tools": page.read_patch(TOOLS)["subject"] if pull.number == 1 else "",
         "stat": facts.stats[pull.number - 1],
         "alone": facts.alone[pull.number - 1],
         "series": world.series_sha256(patches),
@@ -101,23 +102,6 @@ def cell(text: object, longest: int = LONGEST) -> str:
     words = re.sub(r"(?<![\w:/.])/(?:[^\s/'\"()]+/)+|(?<=\b0x)[0-9a-f]{6,}", "", " ".join(str(text).split()))
     words = "".join(c for c in words if c.isprintable())
     return (words if len(words) <= longest else f"{words[:longest].rstrip()}…").replace("|", r"\|").replace("`", "'")
-
-
-def _words(bug: Mapping[str, Any]) -> str:
-    """Give the exception that most tests of a bug gave, or, where nothing was raised, what most of them found."""
-    found: Mapping[tuple[str, str, str], int] = bug["exceptions"]
-    silent = bug["title"].startswith("Wrong without an error")
-    raised = {key: n for key, n in found.items() if not _by_a_test(*key)}
-    key, _ = max(((found if silent else raised) or found).items(), key=lambda item: (item[1], item[0]))
-    kind, message, where = key
-    if _by_a_test(*key):
-        return f"no exception, {message}"
-    return f"{kind}: {message}" if message else f"{kind} without a message, {where}"
-
-
-def _by_a_test(kind: str, _: str, where: str) -> bool:
-    """Say whether it was a test that judged, and nothing that it tests that raised."""
-    return kind == "Failed" or (kind == "AssertionError" and where.startswith(("test_", "_comparison.py")))
 
 
 def _matrix(lane: views.Lane) -> Iterator[str]:

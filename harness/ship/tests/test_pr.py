@@ -17,6 +17,7 @@ from harness.ship.pr.commits import export
 from harness.ship.pr.pulls import Pull
 from harness.ship.pr.stairs import Step
 from harness.ship.wheel import changes
+from harness.show import page
 from harness.show.tests import test_page
 from harness.show.tests.test_page import BUG, NAMED, leave
 from harness.verdict.catalogue import CATALOGUE, read_catalogue
@@ -127,6 +128,15 @@ def test_every_bug_is_in_one_body(said):
     assert all(any(row.startswith(body.cell(title, 200)[:40]) for row in rows) for title in titles)
 
 
+def test_every_commit_is_in_one_body(said):
+    for pull in REAL:
+        subjects = [
+            page.read_patch(patch)["subject"] for patch in (*pull.patches, *([pulls.TOOLS] if pull is REAL[0] else []))
+        ]
+        for subject in (*subjects, pull.commit.partition("\n")[0]):
+            assert [name for name, text in said.items() if f"\n- {subject}" in text] == [pull.name]
+
+
 def test_a_body_that_is_too_long_is_refused(out, patches, monkeypatch):
     leave(out, patches, **known())
     monkeypatch.setattr(body, "WORDS", 100)
@@ -167,15 +177,6 @@ def test_what_others_wrote_stays_in_its_cell(out, patches, monkeypatch):
         assert len({len(cells) for cells in table}) == 1
     assert str(ROOT.parent) not in body and "7f667d930a40" not in body
     assert r"`TypeError: deaf a\|b 'c' d.py says <e> at 0x, see http://f.org/g/h`" in body
-
-
-@pytest.mark.parametrize(
-    ("title", "words"),
-    [("It fails", "PicklingError: no"), ("Wrong without an error: it gives another mel", "no exception, assert 1 == 2")],
-)
-def test_an_exception_says_more_than_a_test_unless_nothing_fails(title, words):
-    found = {("AssertionError", "assert 1 == 2", "test_moves.py:58"): 2, ("PicklingError", "no", "test_moves.py:74"): 1}
-    assert body._words({"title": title, "exceptions": found}) == words
 
 
 def test_there_is_no_kit_where_another_session_found_a_problem(out, patches):

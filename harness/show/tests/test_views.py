@@ -1,0 +1,19 @@
+"""What a bug gives is told by the exception that says most."""
+
+import pytest
+
+from harness.show import views
+
+
+@pytest.mark.parametrize(
+    ("title", "words"),
+    [("It fails", "PicklingError: no"), ("Wrong without an error: it gives another mel", "no exception, assert 1 == 2")],
+)
+def test_an_exception_says_more_than_a_test_unless_nothing_fails(title, words):
+    found = {("AssertionError", "assert 1\n== 2", "test_moves.py:58"): 2, ("PicklingError", "no", "test_moves.py:74"): 1}
+    assert views.gives({"title": title, "exceptions": found}) == words
+
+
+def test_an_exception_without_a_message_says_where_it_comes_from():
+    found = {("AssertionError", "", "processor.py:240"): 1}
+    assert views.gives({"title": "It fails", "exceptions": found}) == "AssertionError without a message, processor.py:240"
