@@ -6,11 +6,12 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
 from typing import Any, Self
 
@@ -165,14 +166,38 @@ def run_tests(*options: str) -> bool:
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--device", default="cpu")
-    with warm.python(parser.parse_known_args(options)[0].device, os.environ) as python:
+    with (
+        warm.python(parser.parse_known_args(options)[0].device, os.environ) as python,
+        nullcontext() if options else _sim_tests(python) as sim,
+    ):
         # A debugger talks to the one process that there is.
         workers = 0 if {"--pdb", "--trace"}.intersection(options) else _workers("cpu")
-        command = [*python, "-m", "pytest", *warm.IMPORTED_BEFORE, *_spread(workers, python)]
-        # The second apart from the others: once torch knows the stand-in accelerator, it is what "auto" finds.
-        runs = [["--tree", "patched", *options], *([] if options else [["harness/lane/sim"]])]
-        variables = {**os.environ, **warm.shared(python)}
-        return not any([subprocess.run([*command, *run], cwd=ROOT, env=variables).returncode for run in runs])
+        command = [*python, "-m", "pytest", *warm.IMPORTED_BEFORE, *_spread(workers, python), "--tree", "patched", *options]
+        passed = not subprocess.run(command, cwd=ROOT, env={**os.environ, **warm.shared(python)}).returncode
+        return (not sim or sim()) and passed
+
+
+@contextmanager
+def _sim_tests(python: Sequence[str]) -> Iterator[Callable[[], bool]]:
+    """Start the tests of the stand-in accelerator in a process of their own: once torch knows it, it is what "auto" finds.
+
+    Yields:
+        a function that waits for their end, prints what they said, and returns whether all passed
+    """
+    with TemporaryFile() as said:
+        command = [*python, "-m", "pytest", *warm.IMPORTED_BEFORE, *_spread(0, python), "harness/lane/sim"]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said)
+
+        def passed() -> bool:
+            status = process.wait()
+            said.seek(0)
+            print(said.read().decode(errors="replace"), end="", flush=True)
+            return not status
+
+        try:
+            yield passed
+        finally:
+            end(process)
 
 
 def end(*processes: subprocess.Popen[bytes]) -> None:

@@ -14,7 +14,6 @@ from harness.verdict import evidence
 from harness.verdict.judge import outcomes
 from harness.verdict.report import FORM, HEARD, SHAPES, SIGNS
 
-
 LINE = 130
 
 
