@@ -62,7 +62,7 @@ def test_a_last_patch_without_a_bug_on_the_lane_is_a_step_too(suite, last, holds
     [
         (run(ears_too=DEAF, eye=DARK), "fails on upstream for an unlisted reason, TypeError from the test itself: deaf"),
         (run(), "passed on upstream, should fail for blind"),
-        (run(eye=DEAF), "which is not the reason of blind"),
+        (run(eye=DEAF), "which is not the reason for blind"),
         (run(eye=DARK, nose=DARK), "test_nose: fails on upstream for an unlisted reason"),
         (run(eye=DARK, nose=Result("passed", digest="1")), "test_nose: passes on both trees, with different bits"),
     ],
