@@ -1,6 +1,6 @@
-"""Run chosen tests of the suite on many trees: each run is a process of its own, forked from one that has imported torch.
+"""Run chosen tests of the suite on many trees. Each run is a separate process, forked from one that has imported torch.
 
-The parent imports libraries and computes nothing, so that no run sees what another did, and none imports torch again.
+The parent only imports libraries, so that no run sees what another did, and none imports torch again.
 """
 
 import os
@@ -23,11 +23,11 @@ ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
 
 
 class Trials:
-    """Runs of the suite. It is a context manager, and any number of threads may use it."""
+    """Runs of the suite. This is a context manager, and any number of threads may use it."""
 
     def __init__(self) -> None:
         closed = world.environment(**ENVIRONMENT)
-        os.environ.clear()  # the processes that are forked inherit it
+        os.environ.clear()  # the forked processes inherit it
         os.environ.update(closed)
         self._context = get_context("forkserver")
         self._context.set_forkserver_preload([*warm.LIBRARIES])
@@ -39,7 +39,7 @@ class Trials:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Stop what still runs, because after Ctrl-C the threads wait for it."""
+        """Stop the remaining runs, because after Ctrl-C the threads wait for them."""
         with self._lock:
             self._closed = True
             for process in self._running:
@@ -55,7 +55,7 @@ class Trials:
             options: further ones for pytest
 
         Raises:
-            HarnessError: pytest did not come to its end
+            HarnessError: pytest did not finish
         """
         with TemporaryDirectory() as folder:
             log, collected, said = (Path(folder) / name for name in ("log.jsonl", "collected.json", "said.txt"))
@@ -80,15 +80,15 @@ class Trials:
                 process.start()
                 self._running.add(process)
             process.join(LIMIT)
-            process.terminate()  # without a piece of the series a test may wait for ever
+            process.terminate()  # without a piece of the series a test may hang
             process.join()
             with self._lock:
                 self._running.discard(process)
             run = read_run(log, collected)
             if not run.finished:
                 words = said.read_text(encoding="utf-8").split("\n") if said.is_file() else []
-                last = next((line for line in reversed(words) if line.strip()), "it said nothing")
-                raise HarnessError(f"pytest did not come to its end on {tree}, {lane}: {last}")
+                last = next((line for line in reversed(words) if line.strip()), "it printed nothing")
+                raise HarnessError(f"pytest did not finish on {tree}, {lane}: {last}")
             return run
 
     def collect(self, tree: str, lane: str) -> list[str]:
@@ -97,12 +97,12 @@ class Trials:
 
 
 def _pytest(command: Sequence[str], said: Path) -> None:
-    """Run pytest in this process, and end it."""
+    """Run pytest in this process, and exit."""
     import gc
 
     import pytest
 
-    gc.freeze()  # else pytest spends a second on collecting what was imported
+    gc.freeze()  # otherwise pytest spends a second collecting the imported objects
     with said.open("w", encoding="utf-8") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
@@ -111,23 +111,23 @@ def _pytest(command: Sequence[str], said: Path) -> None:
 
 
 def red(run: Run, green: Run | None = None) -> tuple[str, str] | None:
-    """Find a test that fails or gives other bits than before, and its message.
+    """Find a test that fails or gives different bits, and its message.
 
     Args:
         run: the run
-        green: one that recorded the digests to compare with, where it has any
+        green: a run that recorded the digests to compare with, if any
     """
     for test, result in run.results.items():
         if result.outcome != "passed":
             return test.removeprefix("tests/"), says(result)
         before = green.results.get(test) if green else None
         if before and before.digest and before.digest != result.digest:
-            return test.removeprefix("tests/"), "passes, with other bits"
+            return test.removeprefix("tests/"), "passes, with different bits"
     return None
 
 
 def says(result: Result) -> str:
-    """Return the message of a test that does not pass, in a line."""
+    """Return the message of a test that does not pass, in one line."""
     words = " ".join(result.message.split())
     words = f"{words[:117]}..." if len(words) > 120 else words
     return f"{result.type}: {words}" if words else f"{result.type}, without a message"
