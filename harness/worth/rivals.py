@@ -130,8 +130,8 @@ def verdicts(rivals: Sequence[Rival], runs: Mapping[str, Mapping[str, Run]], sui
         proof = [f"{shown.lane}: {test}" for shown, test in failures(rival, mine)]
         rows.append([rival.title, "; ".join(fixes), "; ".join(breaks) or "nothing", rival.rejected, "; ".join(proof)])
     note = "A bug is fixed if every test of the sample that shows it passes. A fix breaks a test that passes on upstream, but "
-    note += "fails or gives different bits with it. Nothing ran on CUDA, which upstream's defaults are for: what breaks there is "
-    note += "unknown."
+    note += "fails or gives different bits with it. Nothing ran on CUDA, which upstream's defaults are for: what breaks there "
+    note += "is unknown."
     columns = ("fix", "fixes", "breaks", "rejected because", "shown by")
     return Table("Rivals: the other fixes in circulation", columns, rows, note)
 
