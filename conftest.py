@@ -1,9 +1,9 @@
-"""Which tree, device and checkpoint the suite runs on, and what its tests share.
+"""Options that choose the tree, device and checkpoint under test, and the fixtures that tests share.
 
 pytest --tree upstream          liquid-audio as published: red
 pytest --tree patched           with the series applied: green
-pytest --tree ../checkout/src   somebody's checkout
-pytest --checkout ../checkout   with the examples of upstream's repository, which are in no wheel
+pytest --tree ../checkout/src   any checkout
+pytest --checkout ../checkout   with the examples of upstream's repository, which no wheel contains
 """
 
 import copy
@@ -29,11 +29,11 @@ from harness.suite.speech import digest, mel
 
 TREE = pytest.StashKey[trees.Tree]()
 DEVICE = pytest.StashKey[torch.device]()
-# Fixtures that start programs, which take seconds. Their tests come first where there are workers, so that none of them waits for
-# one at the end, and last in a single process, which a quick test may end before.
+# Fixtures that start programs, which takes seconds. With workers their tests run first, so that no worker is left waiting for
+# one of them at the end. In a single process they run last, because a quick test may stop the run earlier.
 PROGRAMS = {"complaints", "optimised"}
 
-# The same examples in every run, and no more than the first failure, so that two runs can be compared.
+# Use the same examples in every run, and report only the first failure, so that two runs can be compared.
 settings.register_profile(
     "default", max_examples=60, derandomize=True, database=None, deadline=None, report_multiple_bugs=False, print_blob=False
 )
@@ -52,7 +52,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Put the tree on the path before anything imports liquid_audio, and refuse a device that does not compute."""
+    """Put the tree on the path before anything imports liquid_audio, and reject a device that does not compute."""
     try:
         tree = config.stash[TREE] = trees.resolve(config.getoption("tree"))
         config.stash[DEVICE] = devices.require(config.getoption("device"))
@@ -60,10 +60,10 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
     checkpoint = config.getoption("checkpoint")
     if checkpoint and not (checkpoint / "config.json").is_file():
-        raise pytest.UsageError(f"--checkpoint {checkpoint}: expected the folder of a checkpoint, with its config.json")
+        raise pytest.UsageError(f"--checkpoint {checkpoint}: expected the folder of a checkpoint, with a config.json")
     checkout = config.getoption("checkout")
     if checkout and not (checkout / "examples").is_dir():
-        raise pytest.UsageError(f"--checkout {checkout}: expected a checkout of upstream's repository, with its examples/")
+        raise pytest.UsageError(f"--checkout {checkout}: expected a checkout of upstream's repository, with examples/")
     sys.path.insert(0, str(tree.path))
     # One thread: the workers fill the cores, and the order of additions is the same in both runs.
     torch.set_num_threads(1)
@@ -81,14 +81,16 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Let every id that depends on the device begin with its name."""
+    """Begin the id of every test that depends on the device with the device's name."""
     if "device" in metafunc.fixturenames:
         metafunc.parametrize("device", [str(metafunc.config.stash[DEVICE])], indirect=True, scope="session")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes a second device on the CPU, what hangs on no device elsewhere, what knows the tiny checkpoint where
-    another is given, and what takes a checkout where there is none.
+    """Deselect the tests that do not apply.
+
+    On the CPU these are the tests that need a second device; elsewhere, those that do not depend on the device. With another
+    checkpoint they include the tests that need the tiny one; without a checkout, those that need a checkout.
     """
     absent = ["accelerator" if config.stash[DEVICE].type == "cpu" else "host"]
     absent += ["tiny"] if config.getoption("checkpoint") else []
@@ -119,9 +121,9 @@ def _write_collected(config: pytest.Config, ids: list[str]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
-    """Draw the same random numbers in every order of the tests, after fixtures that only the first test sets up."""
+    """Seed each test after its fixtures, so that its random numbers do not depend on the order of the tests."""
     if item.config.stash[DEVICE].type in ("cpu", "sim"):
-        torch.default_generator.manual_seed(0)  # torch.manual_seed asks GPUs that are not here too, which takes a millisecond
+        torch.default_generator.manual_seed(0)  # torch.manual_seed also looks for GPUs, which takes a millisecond
     else:
         torch.manual_seed(0)
 
@@ -132,10 +134,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if call.excinfo is not None:
         frames = list(traceback.walk_tb(call.excinfo.tb))
         package = f"{item.config.stash[TREE].path / trees.PACKAGE}{os.sep}"
-        # Strings of the frames themselves: to make paths of them, and compare these, takes longer than most of the tests.
+        # Compare strings, because building and comparing paths takes longer than most of the tests.
         inside = [code for code in (frame.f_code for frame, _ in frames) if code.co_filename.startswith(package)]
         (last, line), code = frames[-1], inside[-1] if inside else None
-        # What an object of a test raises, when the package asks it, comes from the test.
+        # An exception from an object of the test counts as the test's, even if the package called that object.
         if last.f_code.co_filename.startswith((f"{item.path.parent}{os.sep}", f"{ROOT / 'harness'}{os.sep}")):
             code = None
         item.user_properties.append(
@@ -145,7 +147,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
                     "type": call.excinfo.type.__name__,
                     "message": str(call.excinfo.value),
                     "where": f"{Path(last.f_code.co_filename).name}:{line}",
-                    # The innermost function of the package, none where the test itself judges.
+                    # The innermost function of the package; empty if the test itself raised.
                     "place": f"{Path(code.co_filename.removeprefix(package)).as_posix()}:{code.co_name}" if code else "",
                 },
             )
@@ -183,13 +185,13 @@ def checkpoint(pytestconfig: pytest.Config, liquid_audio: Any) -> Path:
 
 @pytest.fixture(scope="session")
 def processor(liquid_audio: Any, checkpoint: Path, device: torch.device) -> Any:
-    """The processor that most tests share, on a device named explicitly; nothing may move it."""
+    """The processor that most tests share, on an explicitly named device. Tests must not move it."""
     return liquid_audio.LFM2AudioProcessor.from_pretrained(checkpoint, device=device).eval()
 
 
 @pytest.fixture
 def fresh(liquid_audio: Any, checkpoint: Path) -> Any:
-    """A processor of the test's own, on the CPU, which it may move."""
+    """A new processor on the CPU, which the test may move."""
     return liquid_audio.LFM2AudioProcessor.from_pretrained(checkpoint, device="cpu").eval()
 
 
@@ -216,7 +218,7 @@ def on_cpu(liquid_audio: Any, checkpoint: Path) -> Any:
 
 @pytest.fixture(scope="session")
 def canonical_mel(processor: Any) -> Callable[[torch.Tensor, int, torch.dtype], torch.Tensor]:
-    """The mel that the same release makes of samples in the one form that every release takes: float32 of shape (1, samples)."""
+    """The mel that the same release computes from float32 samples of shape (1, samples), the form that every release takes."""
     known: dict[tuple[str, int, torch.dtype], torch.Tensor] = {}
 
     def of(samples: torch.Tensor, sampling_rate: int, dtype: torch.dtype) -> torch.Tensor:
@@ -230,7 +232,7 @@ def canonical_mel(processor: Any) -> Callable[[torch.Tensor, int, torch.dtype], 
 
 @pytest.fixture(scope="session")
 def optimised(liquid_audio: Any) -> Iterator[Callable[[str], Any]]:
-    """Run programs under `python -O`, all of them in one process, each of which leaves what it found as `found`."""
+    """Run programs under `python -O`, all in one process. Each program leaves its result in `found`."""
     answer = f"""
 import json, sys
 sys.path[:0] = {[str(Path(liquid_audio.__file__).parent.parent), str(ROOT)]!r}
@@ -257,7 +259,7 @@ for program in sys.stdin:
 
 @pytest.fixture
 def accelerate(device: torch.device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let accelerate train on the device under test, which it may not find by itself, and give datasets a cache of the test's."""
+    """Let accelerate train on the device under test, which it may not find by itself, and give datasets a new cache."""
     import datasets
     from accelerate.state import AcceleratorState
 
@@ -270,7 +272,7 @@ def accelerate(device: torch.device, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def hub(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put the checkpoint where a download from the hub would be, under the name that upstream's examples have for it."""
+    """Put the checkpoint where a download from the hub would be, under the name that upstream's examples use."""
     repository = tmp_path / "models--LiquidAI--LFM2.5-Audio-1.5B"
     (repository / "refs").mkdir(parents=True)
     (repository / "refs" / "main").write_text("0")

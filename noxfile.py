@@ -1,6 +1,6 @@
-"""Sessions: `nox` alone gives the verdict for this host. Each stack of packages has one environment, made once.
+"""Nox sessions. Plain `nox` gives the verdict for this host. Each stack of packages has one environment, created once.
 
-What follows `--` goes to the command: `nox -s verdict -- --checkpoint ~/LFM2.5-Audio-1.5B`, `nox -s tests -- -k numpy`.
+Arguments after `--` go to the command: `nox -s verdict -- --checkpoint ~/LFM2.5-Audio-1.5B`, `nox -s tests -- -k numpy`.
 """
 
 import os
@@ -13,8 +13,8 @@ import nox
 if sys.version_info < (3, 12):  # noqa: UP036, nox may run under any Python
     sys.exit(f"liquid-audio needs Python 3.12 or later, this is {sys.version.split()[0]}: run `python3.12 -m nox`")
 
-# What a shell says to Python and pytest is not said to the sessions: PYTHONSAFEPATH hides this folder, PYTHONOPTIMIZE takes
-# asserts away, and with PYTHONDONTWRITEBYTECODE, which containers set, each process compiles torch anew.
+# Sessions do not inherit the shell's settings for Python and pytest. PYTHONSAFEPATH hides this folder and PYTHONOPTIMIZE
+# removes asserts. With PYTHONDONTWRITEBYTECODE, which containers set, each process compiles torch's Python files again.
 for name in [name for name in os.environ if name.startswith(("PYTHON", "PYTEST_")) and name != "PYTHONUNBUFFERED"]:
     del os.environ[name]
 
@@ -22,7 +22,7 @@ nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["verdict"]
 
-# What each stack installs: locks of harness/stacks/. The first gives its name to the environment.
+# The locks of harness/stacks/ that each stack installs. The environment is named after the first.
 STACKS = {
     "floor": ("floor",),
     "pinned": ("pinned",),
@@ -34,22 +34,22 @@ STACKS = {
     "demo": ("demo",),
     "apply": ("apply",),
     "mutants": ("mutants",),
-    # An environment of its own: what it adds must not come and go under the others.
+    # This needs a separate environment: if it shared one, its packages would come and go under the other sessions.
     "compare": ("compare", "pinned"),
     "plots": ("plots",),
 }
 
 
 def stack(session: nox.Session, name: str = "pinned") -> str:
-    """Make the environment of a stack, or bring it up to date, and return its Python."""
+    """Create the environment of a stack, or update it, and return its Python."""
     locks = STACKS[name]
     uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
     if uv is None:
-        session.error('uv makes the environments: run `python3 -m pip install "nox[uv]"`')
+        session.error('uv creates the environments: run `python3 -m pip install "nox[uv]"`')
     environment = Path(".nox") / f"{locks[0]}-py{sys.version_info.major}{sys.version_info.minor}"
     python = environment / "bin" / "python"
     if not python.exists():
-        session.log("making %s; with torch and CUDA it takes about 6 GB", environment)
+        session.log("creating %s, which takes about 6 GB with torch and CUDA", environment)
         session.run_install(uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(environment), external=True)
     files = [f"harness/stacks/{lock}.txt" for lock in locks]
     session.run_install(uv, "pip", "sync", "--python", str(python), "--require-hashes", *files, external=True)
@@ -58,19 +58,19 @@ def stack(session: nox.Session, name: str = "pinned") -> str:
 
 @nox.session
 def verdict(session: nox.Session) -> None:
-    """Run the suite on upstream and on patched, on cpu and sim, compare by bug, and write out/ (default)."""
+    """Run the suite on upstream and on patched, on cpu and sim, compare them by bug, and write out/ (default)."""
     session.run(stack(session), "-m", "harness", "verdict", "--stack", "pinned", *session.posargs)
 
 
 @nox.session
 def cuda(session: nox.Session) -> None:
-    """Give the verdict for an NVIDIA or AMD GPU; an error on a host that has none."""
+    """Give the verdict for an NVIDIA or AMD GPU; fail on a host without one."""
     session.run(stack(session), "-m", "harness", "verdict", "--stack", "pinned", "--device", "cuda", *session.posargs)
 
 
 @nox.session
 def mps(session: nox.Session) -> None:
-    """Give the verdict for the GPU of a Mac; an error on a host that has none."""
+    """Give the verdict for the GPU of a Mac; fail on a host without one."""
     session.run(stack(session), "-m", "harness", "verdict", "--stack", "pinned", "--device", "mps", *session.posargs)
 
 
@@ -83,7 +83,7 @@ def xla(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("name", ["floor", "pinned", "latest"], ids=["floor", "pinned", "latest"])
 def suite(session: nox.Session, name: str) -> None:
-    """Give the verdict on another stack, and write out/cpu-<stack>/ and out/sim-<stack>/; `pinned` is that of `verdict`."""
+    """Give the verdict on another stack, and write out/cpu-<stack>/ and out/sim-<stack>/; `pinned` is what `verdict` uses."""
     session.run(stack(session, name), "-m", "harness", "verdict", "--stack", name, *session.posargs)
 
 
@@ -101,20 +101,20 @@ def profile(session: nox.Session) -> None:
 
 @nox.session
 def properties(session: nox.Session) -> None:
-    """Try 20,000 forms of audio on the patched package, 5,000 in each container, and as many for each further property."""
+    """Try 20,000 forms of audio on the patched package, 5,000 in each container, and 5,000 for every other property."""
     options = ("--tree", "patched", "--hypothesis-profile", "many", "--numprocesses", "logical")
     session.run(stack(session), "-m", "pytest", "tests/test_properties.py", *options, *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check our code, the workflows and each patch, on a checkout of upstream's too: `nox -s lint -- --checkout PATH`."""
+    """Check our code, the workflows and each patch, also on a checkout of upstream: `nox -s lint -- --checkout PATH`."""
     python = stack(session)
     session.run(python, "-m", "ruff", "check")
     session.run(python, "-m", "ruff", "format", "--check")
     session.run(python, "-m", "mypy")
     workflows = [str(file) for file in sorted(Path(".github/workflows").glob("*.yml"))]
-    # An environment of their own, so that the sessions' shared one stays as it is.
+    # These tools have a separate environment, so that the one that sessions share does not change.
     tools = Path(stack(session, "lint")).parent
     session.run(str(tools / "actionlint"), "-shellcheck", str(tools / "shellcheck"), "-pyflakes=", *workflows)
     session.run(str(tools / "zizmor"), "--offline", "--persona=pedantic", "--quiet", *workflows)
@@ -123,53 +123,53 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def checkout(session: nox.Session) -> None:
-    """Make a git repository of the release, with the series as commits: `nox -s checkout -- ../liquid-audio`."""
+    """Create a git repository of the release, with the series as commits: `nox -s checkout -- ../liquid-audio`."""
     session.run(stack(session), "-m", "harness", "checkout", *session.posargs)
 
 
 @nox.session
 def export(session: nox.Session) -> None:
-    """Write patches/ from the commits of a checkout, and say what changed: `nox -s export -- ../liquid-audio`."""
+    """Write patches/ from the commits of a checkout, and list the changes: `nox -s export -- ../liquid-audio`."""
     session.run(stack(session), "-m", "harness", "export", *session.posargs)
 
 
 @nox.session
 def census(session: nox.Session) -> None:
-    """Count the tests of the last verdicts into tests/census.txt, to see in a diff what came or went."""
+    """Count the tests of the last verdicts into tests/census.txt, whose diff shows what was added or removed."""
     session.run(stack(session), "-m", "harness", "census")
 
 
 @nox.session
 def guide(session: nox.Session) -> None:
-    """Follow «Add a bug» of tests/README.md to the letter, with an invented one, in a copy of the repository."""
+    """Follow "Add a bug" in tests/README.md to the letter, with its invented bug, in a copy of the repository."""
     session.run(stack(session), "-m", "harness", "guide", sys.executable)
 
 
 @nox.session
 def releases(session: nox.Session) -> None:
-    """Try every published release, with and without the series, on a stack that it imports on, and write out/releases.md."""
+    """Try every published release, with and without the series, on a stack where it imports, and write out/releases.md."""
     for name in ("floor", "pinned"):
-        # 1 is a verdict too, which the last command sums up.
+        # Status 1 is a verdict too. The last command sums them up.
         session.run(stack(session, name), "-m", "harness", "releases", "--stack", name, success_codes=[0, 1])
     session.run(stack(session), "-m", "harness", "releases")
 
 
 @nox.session
 def drift(session: nox.Session) -> None:
-    """Say what the newest release makes of each patch, or a checkout: `nox -s drift -- --checkout PATH`."""
-    # No stack: of other packages this takes filelock alone, which comes with nox.
+    """Say what became of each patch in the newest release, or in a checkout: `nox -s drift -- --checkout PATH`."""
+    # This needs no stack: its only dependency is filelock, which comes with nox.
     session.run(sys.executable, "-m", "harness", "drift", *session.posargs, external=True)
 
 
 @nox.session
 def evidence(session: nox.Session) -> None:
-    """Run a lane, and write what it found to fixtures/evidence/, to commit: `nox -s evidence -- --device cuda`."""
+    """Run a lane, and write its verdict to fixtures/evidence/, to be committed: `nox -s evidence -- --device cuda`."""
     session.run(stack(session, "xla" if "xla" in session.posargs else "pinned"), "-m", "harness", "evidence", *session.posargs)
 
 
 @nox.session
 def benchmark(session: nox.Session) -> None:
-    """Measure what the patches cost; `-- --full`: a model of full size; `-- --scaling`: the suite and long chats; into out/."""
+    """Measure the cost of the patches into out/; `-- --full`: a full-size model; `-- --scaling`: the suite and long chats."""
     try:
         session.run(stack(session), "-m", "harness.cost", *session.posargs)
     finally:
@@ -178,7 +178,7 @@ def benchmark(session: nox.Session) -> None:
 
 @nox.session
 def compare(session: nox.Session) -> None:
-    """Let openai-whisper, faster-whisper and LFM2-Audio hear the same speech: `nox -s compare -- --lfm LiquidAI/LFM2.5-Audio-1.5B`."""
+    """Compare openai-whisper, faster-whisper and LFM2-Audio: `nox -s compare -- --lfm LiquidAI/LFM2.5-Audio-1.5B`."""
     python = stack(session, "compare")
     if not session.posargs:
         session.run(python, "-m", "pytest", "harness/compare/hearing")
@@ -187,13 +187,13 @@ def compare(session: nox.Session) -> None:
 
 @nox.session
 def necessity(session: nox.Session) -> None:
-    """Take the series apart: which test fails without each piece of it, and what the suite says after each patch."""
+    """Find the test that fails without each piece of the series, and run the suite after each patch."""
     session.run(stack(session), "-m", "harness", "necessity", *session.posargs)
 
 
 @nox.session
 def mutants(session: nox.Session) -> None:
-    """Get each line that the series changes wrong, in several hundred ways: a test notices, or it changes nothing."""
+    """Break each line that the series changes, in several hundred ways in all: a test notices, or nothing changes."""
     python = stack(session)
     folders = [
         Path(str(session.run(python, "-m", "harness", "tree", name, silent=True)).strip()) for name in ("upstream", "patched")
@@ -207,7 +207,7 @@ def mutants(session: nox.Session) -> None:
 
 @nox.session
 def rivals(session: nox.Session) -> None:
-    """Run the suite on the other fixes in circulation: what each fixes, what it leaves, and why it is rejected."""
+    """Run the suite on the other fixes in circulation, and show what each fixes, what it leaves, and why it is rejected."""
     session.run(stack(session), "-m", "harness", "rivals", *session.posargs)
 
 
@@ -225,21 +225,21 @@ def readme(session: nox.Session) -> None:
 
 @nox.session
 def page(session: nox.Session) -> None:
-    """Draw the last verdicts as out/report.html, and look at it in a headless Chromium, which the host has to have."""
+    """Write the last verdicts to out/report.html, and check it in a headless Chromium, which the host must have."""
     session.run(stack(session), "-m", "harness", "page")
     session.run(stack(session, "browser"), "-m", "harness.show.look")
 
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Start upstream's demo on both trees and talk to it in a headless Chromium, which the host has to have, into out/demo/."""
-    # Time to stop the demo and the browser after Ctrl-C.
+    """Talk to upstream's demo on both trees through a headless Chromium, which the host must have, and write out/demo/."""
+    # Leave time to stop the demo and the browser after Ctrl-C.
     session.run(stack(session, "demo"), "-m", "harness.demo", *session.posargs, interrupt_timeout=15, terminate_timeout=10)
 
 
 @nox.session
 def wheel(session: nox.Session) -> None:
-    """Pack the patched package into out/dist/, install it over the published one, and run the suite on what is installed."""
+    """Build the patched wheel in out/dist/, install it over the published package, and run the suite on the result."""
     python = stack(session)
     environment = Path(".nox") / f"wheel-py{sys.version_info.major}{sys.version_info.minor}"
     session.run(python, "-m", "harness", "wheel", "--check", str(environment))
@@ -247,25 +247,25 @@ def wheel(session: nox.Session) -> None:
 
 @nox.session
 def apply(session: nox.Session) -> None:
-    """Patch the liquid-audio that is installed: `nox -s apply -- ~/venv`, and `nox -s apply -- ~/venv --undo`."""
+    """Patch an installed liquid-audio in place: `nox -s apply -- ~/venv`, and `nox -s apply -- ~/venv --undo`."""
     session.run(stack(session, "apply"), "-m", "harness", "apply", *session.posargs)
 
 
 @nox.session
 def pr(session: nox.Session) -> None:
-    """Write out/pr/: three pull requests, with their tests and what to say; `-- --proof URL`, `-- --author "Name <address>"`."""
+    """Write out/pr/: three pull requests with tests and descriptions; `-- --proof URL`, `-- --author "Name <address>"`."""
     session.run(stack(session), "-m", "harness", "pr", *session.posargs)
 
 
 @nox.session
 def train(session: nox.Session) -> None:
-    """Train the tiny checkpoint anew, on Debian, in an hour and a half; `-- --answers` teaches the one there to answer alone."""
+    """Train the tiny checkpoint from scratch, on Debian, in an hour and a half; `-- --answers` only teaches it to answer."""
     _with_upstream(session, "fixtures/train.py")
 
 
 @nox.session
 def clips(session: nox.Session) -> None:
-    """Make the spoken clips and their manifest anew, on Debian."""
+    """Rebuild the spoken clips and their manifest, on Debian."""
     _with_upstream(session, "fixtures/make_clips.py")
 
 

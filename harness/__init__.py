@@ -12,4 +12,4 @@ STAGES = ("package", "suite", "lane", "verdict", "worth", "releases", "cost", "c
 
 
 class HarnessError(Exception):
-    """Something the person at the keyboard can put right; its text is one sentence that says how."""
+    """An error that the user can correct. Its message is one sentence that says how."""

@@ -1,4 +1,4 @@
-"""`python -m harness`: what the sessions of nox and tox call."""
+"""`python -m harness`: the commands behind the sessions of nox and tox."""
 
 import argparse
 import sys
@@ -6,35 +6,35 @@ from importlib import import_module
 
 from harness.command import status
 
-# The module of each command, whose `command` says what it takes and what it does, and a line of help.
+# The module of each command, whose function `command` declares the arguments, and a line of help.
 COMMANDS = {
     "verdict": ("show.verdict", "run the suite on both trees and compare"),
     "test": ("lane.run", "run the suite on the patched tree, and the tests of harness/"),
     "profile": ("lane.profile", "print where a run of the suite spends its time"),
     "tree": ("package.trees", "build a tree and print its folder, for PYTHONPATH"),
     "series": ("package.series", "check that the patches apply, re-export to the same bytes, and lint clean"),
-    "census": ("show.census", "write tests/census.txt anew, from the last verdicts, to see in a diff what came or went"),
+    "census": ("show.census", "rewrite tests/census.txt from the last verdicts; its diff shows what was added or removed"),
     "readme": ("show.readme", "put the last verdicts into README.md, .github/matrix.svg and patches/README.md"),
     "page": ("show.page", "draw the verdicts of out/ as out/report.html and out/matrix.svg"),
-    "pr": ("ship.pr.kit", "write out/pr/: three pull requests, each with its commits, its tests and what to say of it"),
-    "checkout": ("ship.checkout", "make a repository of the release, with the series as commits"),
+    "pr": ("ship.pr.kit", "write out/pr/: three pull requests, each with its commits, tests and description"),
+    "checkout": ("ship.checkout", "create a repository of the release, with the series as commits"),
     "export": ("ship.export", "write patches/ from the commits of a checkout of upstream's repository"),
-    "guide": ("ship.guide", "follow «Add a bug» of tests/README.md in a copy of this repository"),
-    "evidence": ("verdict.evidence", "run a lane, and write what it found to fixtures/evidence/, to commit"),
+    "guide": ("ship.guide", "follow 'Add a bug' in tests/README.md in a copy of this repository"),
+    "evidence": ("verdict.evidence", "run a lane, and write its verdict to fixtures/evidence/, to be committed"),
     "releases": ("releases.run", "try every published release, with and without the series"),
-    "drift": ("releases.drift", "say what a newer release, or a checkout, makes of the series"),
+    "drift": ("releases.drift", "say what became of each patch in a newer release or in a checkout"),
     "necessity": ("worth.necessity", "show that every piece of the series is needed, and what each patch changes"),
-    "mutants": ("worth.mutants", "get each changed line wrong, and see which test notices"),
+    "mutants": ("worth.mutants", "break each changed line, and see which test notices"),
     "rivals": ("worth.rivals", "run the suite on the other fixes in circulation, and check why it rejects each"),
-    "repeat": ("worth.repeat", "give a verdict again and again, and check that it stays the same"),
+    "repeat": ("worth.repeat", "repeat a verdict, and check that it stays the same"),
     "gate": ("verdict.gate", "check that every lane of a CI run reported a verdict that holds"),
-    "wheel": ("ship.wheel", "pack the patched package into out/dist/"),
-    "apply": ("ship.apply", "patch the liquid-audio that is installed in an environment, in place"),
+    "wheel": ("ship.wheel", "build a wheel of the patched package in out/dist/"),
+    "apply": ("ship.apply", "patch the liquid-audio installed in an environment, in place"),
 }
 
 
 def main() -> int:
-    """Run a command; exit with 0 only when what it claims holds."""
+    """Run a command, and return its exit status: 0 only if its claim holds."""
     return status(_run)
 
 
@@ -43,7 +43,7 @@ def _run() -> bool | int | None:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, (module, words) in COMMANDS.items():
         chosen = commands.add_parser(name, help=words, description=words)
-        if sys.argv[1:2] == [name]:  # the others may want packages that are not here
+        if sys.argv[1:2] == [name]:  # other commands may need packages that are not installed
             import_module(f"harness.{module}").command(chosen)
     options = parser.parse_args()
     found: bool | int | None = options.run(options)

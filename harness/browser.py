@@ -1,4 +1,4 @@
-"""A Chromium without a window, which the host has to have: what the page and the demo are looked at with."""
+"""The headless Chromium that checks the page and the demo. The host must have one."""
 
 import shutil
 
@@ -8,13 +8,13 @@ from harness import HarnessError
 
 
 def browser(*more: str) -> webdriver.Chrome:
-    """Start a Chromium without a window.
+    """Start a headless Chromium.
 
     Args:
-        more: further arguments for it
+        more: further command-line arguments for Chromium
 
     Raises:
-        HarnessError: this host has none, or no driver for it
+        HarnessError: this host has no Chromium, or no driver for it
     """
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     binary, driver = next(filter(None, map(shutil.which, names)), None), shutil.which("chromedriver")
@@ -28,6 +28,6 @@ def browser(*more: str) -> webdriver.Chrome:
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars", "--disable-gpu", *more):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    # A session of its own, so that Ctrl-C reaches this process alone, which then quits it.
+    # The driver gets its own process session, so that Ctrl-C reaches only this process, which then quits the driver.
     service = webdriver.ChromeService(driver, popen_kw={"start_new_session": True})
     return webdriver.Chrome(options=options, service=service)

@@ -11,20 +11,20 @@ def status(run: Callable[[], bool | int | None]) -> int:
     """Run a command, and return its exit status.
 
     Args:
-        run: returns whether what the command claims holds, or a status of its own; None if it claims nothing
+        run: returns whether the command's claim holds, or an exit status; None if it claims nothing
 
     Returns:
-        0 if it holds, 1 if it does not, 2 if it could not be found out, or the status of its own
+        0 if the claim holds, 1 if it does not, 2 after an error, or the status that `run` returned
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal may know ASCII alone
+            stream.reconfigure(errors="replace")  # a terminal may support only ASCII
     try:
         found = run()
         return int(not found) if isinstance(found, bool) else found or 0
     except HarnessError as error:
         print(f"error: {error}", file=sys.stderr)
-    except OSError as error:  # a disk that is full, a folder that cannot be written, a program that is not there
+    except OSError as error:  # a full disk, a read-only folder, a missing program
         missing = isinstance(error, FileNotFoundError) and "/" not in str(error.filename)
         why = "not installed" if missing else error.strerror or error
         print(f"error: {why}: {error.filename or 'out/ or .cache/'}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Tables of what a command found: printed, and written as Markdown and as JSON for the page."""
+"""Tables of a command's results: printed, and written as Markdown, and as JSON for the page."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ class Table:
         title: what it shows
         columns: their names
         rows: a cell for each column
-        note: how it was made, for the reader
+        note: explains to the reader how the table was made
     """
 
     title: str
@@ -41,11 +41,11 @@ def publish(name: str, first: Table, *others: Table, problems: Sequence[str], ou
 
     Args:
         name: of the command
-        first: what the JSON is, with what follows added to it
+        first: the table whose fields are the top level of the JSON
         others: further tables
-        problems: sentences, none if what the command claims holds
-        out: the folder that gets them
-        facts: anything else
+        problems: one sentence each; empty if the command's claim holds
+        out: the folder to write to
+        facts: further entries for the JSON
     """
     console = Console(highlight=False)
     for table in (first, *others):

@@ -1,4 +1,4 @@
-"""The closed world of a run: which variables of the shell reach it, and the digest of every file that a verdict depends on.
+"""The closed world of a run: the shell variables that reach it, and the digest of every file that a verdict depends on.
 
 It needs only the standard library, because `harness.verdict.gate` and `harness.releases.drift` run without a stack.
 """
@@ -13,24 +13,24 @@ from typing import Any
 
 from harness import PATCHES, ROOT
 
-# Variables that say where programs and libraries are, which devices to use, and which compiler. No other one is passed on.
+# Variables that say where programs and libraries are, and which devices and compiler to use. No others are passed on.
 KEPT = frozenset(
     "PATH HOME USER LOGNAME TMPDIR TEMP TMP TERM COLUMNS CXX LD_LIBRARY_PATH DYLD_LIBRARY_PATH SYSTEMROOT".split()
 )
 KEPT_PREFIXES = ("CUDA_VISIBLE_", "NVIDIA_VISIBLE_", "ROCR_VISIBLE_", "HIP_VISIBLE_", "PJRT_DEVICE", "TPU_")
-# Text is UTF-8, packages come from the environment alone, and no hub is asked.
+# Text is UTF-8, packages come only from the environment, and no hub is contacted.
 FIXED = {"PYTHONUTF8": "1", "PYTHONNOUSERSITE": "1", "HF_HUB_OFFLINE": "1", "LC_ALL": "C.UTF-8"}
 # Git without the user's settings, and without the repository that a hook or a rebase names.
 NO_GIT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 
-# pytest reads tox.ini, even where a pytest.ini lies beside it.
+# pytest reads tox.ini, even if there is a pytest.ini beside it.
 SETTINGS = ("-c", str(ROOT / "tox.ini"), "--rootdir", str(ROOT))
 
 # The files of this repository that a verdict depends on. The patches and the lock of its stack are added to them.
 SUITE = ("conftest.py", "tox.ini", "tests", "harness", "fixtures/clips", "fixtures/checkpoint")
 # Files among them that no verdict depends on: tests of the harness, the other locks, the pull request.
 APART = re.compile(r"harness/(.+/)?tests/|harness/(stacks|ship/pr)/")
-STALE = "stale: made from other files than these"
+STALE = "stale: made from files that have changed since"
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -48,7 +48,7 @@ def digest(stack: str | None = None, patches: Path = PATCHES, lock: str = "", ro
     Args:
         stack: its name, "pinned" if None
         patches: the series
-        lock: SHA-256 of the stack's lock, if it is not the one that lies here
+        lock: SHA-256 of the stack's lock, if it is not the one in this repository
         root: the repository
     """
     total = hashlib.sha256()
@@ -62,7 +62,7 @@ def digest(stack: str | None = None, patches: Path = PATCHES, lock: str = "", ro
 
 
 def examples(readme: Path) -> list[str]:
-    """Find the programs in README, which the suite runs. The rest of README may report a verdict, so it is not hashed."""
+    """Find the programs in README, which the suite runs. Its other text may report a verdict, so it is not hashed."""
     return re.findall(r"```python\n.+?```", readme.read_text(encoding="utf-8"), re.DOTALL) if readme.is_file() else []
 
 
@@ -75,9 +75,9 @@ def series_sha256(patches: Path = PATCHES) -> str:
 
 
 def is_stale(record: Mapping[str, Any], patches: Path = PATCHES) -> bool:
-    """Say whether a record was made from other files than these.
+    """Say whether a record was made from files that differ from these.
 
-    The lock of `latest` is resolved again now and then, so a record on `latest` is compared with the lock that it names.
+    The lock of `latest` is resolved again from time to time, so a record on `latest` is compared with the lock that it names.
     """
     stack = record.get("stack")
     lock = record.get("lock sha256", "") if stack == "latest" else ""
@@ -97,7 +97,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def _counts(file: Path, root: Path) -> bool:
-    """Say whether a file may change what tests find: no bytecode, and no text for people."""
+    """Say whether a file may affect the results of tests. Bytecode and documentation do not."""
     name = file.relative_to(root).as_posix()
     code = file.is_file() and "__pycache__" not in file.parts and file.suffix != ".md"
     return code and not APART.match(name)

@@ -1,4 +1,4 @@
-"""The model answers: it speaks a text, and in a chat it says what it heard, by the codes that the checkpoint has for its words."""
+"""The model answers: it speaks a text, and repeats what it heard in a chat, in the checkpoint's codes for the words."""
 
 from itertools import groupby
 
@@ -13,7 +13,7 @@ CLIPS = {clip.id: clip for clip in clips()}
 END_OF_AUDIO, TEXT_END, IM_END = 2048, 130, 7
 RATE, FRAME = 24_000, 1920
 SAYS = ["go forward ten meters", "hello world", "seven one five eight"]
-# What is heard first, and what is heard or written next.
+# Two turns, each a clip or a text.
 TURNS = {
     "heard-heard": ("human-forward-16k-mono", "human-no-48k-mono"),
     "heard-written": ("river-backward-44k-mono", "thank you"),
@@ -22,14 +22,14 @@ TURNS = {
 
 
 def by_kind(tokens):
-    """Part what was generated into text (n,) and frames of codes (8, n)."""
+    """Split generated tokens into text (n,) and frames of codes (8, n)."""
     text = [int(t) for t in tokens if t.numel() == 1]
     frames = [t.cpu() for t in tokens if t.numel() > 1]
     return text, torch.stack(frames, 1) if frames else torch.empty((8, 0), dtype=torch.long)
 
 
 def runs(text, frames):
-    """How many tokens of text and frames come by turns: six and twelve, and the rest of the frames after the text."""
+    """Return the lengths of alternating runs: six text tokens, twelve frames, and after the text all remaining frames."""
     found = [text, frames]
     while found[-2] > 6:
         found[-2:] = [6, 12, found[-2] - 6, found[-1] - 12]
@@ -46,7 +46,7 @@ def begin(liquid_audio, processor, dtype, instruction):
 
 
 def ask(chat, turn):
-    """Add a turn of the user: a clip, or a text. Returns its words."""
+    """Add a turn of the user, a clip or a text, and return its words."""
     chat.new_turn("user")
     if clip := CLIPS.get(turn):
         chat.add_audio(clip.mono(), clip.sampling_rate)
@@ -65,7 +65,7 @@ def speak(liquid_audio, processor, model, text, **sampling):
 
 
 def converse(liquid_audio, processor, model, turns, **sampling):
-    """Chat, as upstream's README does. Yields for each turn the words so far, and what was generated."""
+    """Chat, as upstream's README does. Yields the words so far and the generated tokens for each turn."""
     chat = begin(liquid_audio, processor, next(model.parameters()).dtype, "Respond with interleaved text and audio.")
     words = []
     for turn in turns:

@@ -1,6 +1,6 @@
-"""flash-attention takes half precision on a GPU alone: it is chosen on CUDA hosts, and given up where it cannot run.
+"""flash-attention needs half precision and a GPU: it is chosen on CUDA hosts, and given up where it cannot run.
 
-No test here computes with it. Where it stays chosen, transformers says that it is not installed.
+No test here computes with it. If it stays chosen, transformers reports that it is not installed.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.core
 
 @pytest.fixture
 def flashing(models):
-    """A model of the test's own as a CUDA host with flash-attention loads it, whatever its device and dtype."""
+    """Return a function that copies the model as a CUDA host with flash-attention loads it, whatever its device and dtype."""
 
     def flashing(dtype):
         model = copy.deepcopy(models(dtype))
@@ -37,7 +37,7 @@ def hear(processor, model, dtype):
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
-    """Install a package of its name, as it is found and not imported."""
+    """Install an empty package named flash_attn, which is looked up but not imported."""
     (tmp_path / "flash_attn").mkdir()
     (tmp_path / "flash_attn" / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
@@ -72,6 +72,6 @@ def test_a_model_on_the_cpu_gives_the_spoken_words(processor, flashing):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
 def test_what_flash_attention_can_compute_stays_with_it(processor, flashing, dtype):
     model = flashing(dtype)
-    with contextlib.suppress(ImportError, ValueError):  # where it is not installed, by transformers 5 and 4
+    with contextlib.suppress(ImportError, ValueError):  # raised by transformers 5 and 4 if it is not installed
         hear(processor, model, dtype)
     assert model.lfm.config._attn_implementation == CHOSEN

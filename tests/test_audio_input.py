@@ -1,4 +1,4 @@
-"""`ChatState.add_audio` takes what is audio, refuses the rest with an error that says so, and leaves the caller's data alone."""
+"""`ChatState.add_audio` accepts audio, rejects other values with a clear error, and does not change the caller's data."""
 
 import array
 import pathlib
@@ -18,13 +18,13 @@ SCALED = torch.from_numpy(PCM / np.float32(32768))[None]
 
 CONTAINERS = {"numpy": torch.Tensor.numpy, "torch": torch.clone}
 SHAPES = {"0d": (), "1x1xn": (1, 1, 8_000), "9xn": (9, 8_000), "9x10": (9, 10), "2x31": (2, 31), "0x2": (0, 2)}
-# What has no full scale, or is no number.
+# Dtypes without a full scale, or without numbers.
 DTYPES = {
     "bool": SPEECH > 0,
     "int64": (SPEECH * 2**30).to(torch.int64),
     "complex64": SPEECH.to(torch.complex64),
 }
-# Tensors of shape (1, samples) that 1.3.0 takes: the verdict compares their bits between the trees.
+# Tensors of shape (1, samples) that 1.3.0 accepts. The verdict compares their bits between the trees.
 TAKEN = {
     "float32": SPEECH,
     "float64": SPEECH.double(),
@@ -36,7 +36,7 @@ TAKEN = {
     "loud": SPEECH * 1e15,
 }
 HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
-# The same samples as SCALED, in the forms that NumPy and Python have.
+# The same samples as SCALED, in forms of NumPy and Python.
 ARRAYS = {
     "big-endian": lambda folder: PCM.astype(">i2"),
     "big-endian-float": lambda folder: SCALED[0].numpy().astype(">f8"),
@@ -52,7 +52,7 @@ ARRAYS = {
     "tuple": lambda folder: tuple(SCALED[0].tolist()),
     "strided-tensor": lambda folder: torch.from_numpy(PCM.repeat(2))[::2],
 }
-# What is no audio, and the words of the way out.
+# Values that are not audio, and how the error says what to pass.
 OTHERS = {
     "str": ("speech.wav", r"got str: read the file first, e\.g\. with `soundfile\.read\(path\)`"),
     "path": (pathlib.PurePosixPath("speech.wav"), r"got PurePosixPath: read the file first"),
@@ -98,7 +98,7 @@ def chat(liquid_audio, processor):
 
 
 def mel_of(liquid_audio, processor, wave, rate=RATE):
-    """Return the mel that a new chat keeps."""
+    """Return the mel of audio in a new chat."""
     chat = liquid_audio.ChatState(processor, dtype=torch.float32)
     chat.add_audio(wave, rate)
     return chat.audio_in
@@ -213,7 +213,7 @@ def test_a_sample_that_is_not_finite_is_refused(chat, container, value):
 @pytest.mark.parametrize("rate", RATES)
 def test_a_sampling_rate_that_is_no_whole_number_is_refused(chat, rate):
     with refused(ValueError, "^expected the samples per second as a whole number above 1, got "):
-        chat.add_audio(SPEECH[:, :20], RATES[rate])  # True is 1 Hz on 1.3.0: a longer clip takes a minute
+        chat.add_audio(SPEECH[:, :20], RATES[rate])  # 1.3.0 takes True as 1 Hz, and needs a minute for a longer clip
 
 
 @pytest.mark.core

@@ -1,6 +1,6 @@
-"""Audio exactly as real callers hold it: what each library returns, handed on as it is, becomes the spoken words.
+"""Audio exactly as real callers hold it: what each library returns, passed on unchanged, becomes the spoken words.
 
-What comes in is measured against the same file read by soundfile in float32, mixed down, as a tensor of shape (1, samples).
+The mel is compared with that of the same file, read by soundfile in float32 and mixed down to a tensor of shape (1, samples).
 """
 
 import io
@@ -18,13 +18,13 @@ from scipy.io import wavfile
 from harness.suite.expect import refused
 from harness.suite.speech import CLIPS, clips, normalise, transcribe
 
-# At 48 kHz each format can hold them, Opus too, and everybody resamples. The sides of the stereo clip differ.
+# Every format, including Opus, supports 48 kHz, and every test resamples. The two channels of the stereo clip differ.
 SPOKEN = {
     "mono": next(clip for clip in clips() if clip.id == "human-ledger-48k-mono"),
     "stereo": next(clip for clip in clips() if clip.id == "slt-thanks-48k-stereo"),
 }
 RATE = 48_000
-LOUDER = 1.4  # what has eight bits, which are coarse
+LOUDER = 1.4  # for 8-bit samples, which are coarse
 
 SUBTYPES = {
     "WAV": "PCM_U8 PCM_16 PCM_24 PCM_32 FLOAT DOUBLE ULAW ALAW IMA_ADPCM MS_ADPCM".split(),
@@ -39,12 +39,12 @@ READS = {
     "int16": {"dtype": "int16"},
     "int32": {"dtype": "int32"},
 }
-# A file of floats read as integers is lost before anybody sees it: soundfile rounds, and does not scale, to -1, 0 and 1.
+# A file of floats that is read as integers is already lost: soundfile rounds to -1, 0 and 1 without scaling.
 FLOATING = ("FLOAT", "DOUBLE")
 
-# How far a mel may be from that of the same file read in float32. What each format stores in up to 24 bits is the same number in
-# every dtype, 8-bit and mu-law samples too: it is the file that is coarse. Vorbis and Opus decode to floating point alone;
-# integers round that, and in bins that are all but silent the logarithm magnifies it, to 0.06 and 3e-5 where it was measured.
+# How far a mel may be from that of the same file read in float32. Formats that store up to 24 bits give the same number in
+# every dtype, even with coarse 8-bit or mu-law samples. Vorbis and Opus decode to floating point. Integers round that, and in
+# nearly silent bins the logarithm magnifies the error; the measured maxima are 0.06 and 3e-5.
 MEL_ATOL = {("VORBIS", "int16"): 0.2, ("OPUS", "int16"): 0.2, ("VORBIS", "int32"): 1e-3, ("OPUS", "int32"): 1e-3}
 
 every_clip = pytest.mark.parametrize("spoken", SPOKEN)
@@ -53,7 +53,7 @@ pytestmark = pytest.mark.host
 
 @pytest.fixture
 def hears(liquid_audio, processor, models):
-    """Transcribe what a caller hands to `add_audio`, and compare the mel with that of the same samples in canonical form."""
+    """Return a check that transcribes the arguments of `add_audio`, and compares the mel with that of the canonical form."""
 
     def check(spoken, given, samples, rate=RATE, atol=0.0):
         canonical = liquid_audio.ChatState(processor, dtype=torch.float32)
@@ -66,13 +66,13 @@ def hears(liquid_audio, processor, models):
 
 
 def pcm(spoken, dtype):
-    """The clip's samples in the dtype of a WAV file."""
+    """Return the clip's samples in a dtype of WAV files."""
     samples, _ = soundfile.read(CLIPS / SPOKEN[spoken].file, dtype="float64" if dtype == "uint8" else dtype)
     return (samples * LOUDER * 128 + 128).astype(np.uint8) if dtype == "uint8" else samples
 
 
 def mixed(path):
-    """The file's samples in float32, mixed down."""
+    """Return the file's samples in float32, mixed down."""
     return soundfile.read(path, dtype="float32", always_2d=True)[0].mean(1)
 
 
@@ -117,7 +117,7 @@ def test_what_scipy_reads_and_does_not_write_gives_the_spoken_words(hears, tmp_p
     soundfile.write(path, pcm(spoken, "float32"), RATE, subtype, endian)
     rate, samples = wavfile.read(path)
     assert samples.dtype == dtype
-    # 24 bits come in the upper ones of 32, so that full scale is that of int32.
+    # 24-bit samples are in the upper bits of 32, so full scale is that of int32.
     assert subtype == "PCM_16" or not (samples & 0xFF).any()
     hears(spoken, (samples, rate), mixed(path))
 
@@ -128,11 +128,11 @@ def test_what_scipy_reads_and_does_not_write_gives_the_spoken_words(hears, tmp_p
 def test_what_librosa_loads_gives_the_spoken_words(hears, mono, sr, spoken):
     path = CLIPS / SPOKEN[spoken].file
     samples, rate = librosa.load(path, sr=sr, mono=mono)
-    # Resampled by librosa, it is not what add_audio makes of the file: the words are.
+    # If librosa resampled the file, add_audio would give another mel for the file itself, but the same words.
     hears(spoken, (samples, rate), np.atleast_2d(samples).mean(0) if sr else mixed(path), rate)
 
 
-# torchaudio.load and save need torchcodec, which liquid-audio does not: these are tensors that torchaudio computes.
+# torchaudio.load and save need torchcodec, which liquid-audio does not need, so these tensors are computed by torchaudio.
 TORCHAUDIO = {
     "resampled": lambda wave: (torchaudio.functional.resample(wave, RATE, 24_000), 24_000),
     "resampled-float64": lambda wave: (
@@ -149,7 +149,7 @@ TORCHAUDIO = {
 def test_what_torchaudio_computes_gives_the_spoken_words(hears, source, spoken):
     wave, rate = TORCHAUDIO[source](torch.from_numpy(pcm(spoken, "float32")).reshape(-1, SPOKEN[spoken].channels).T)
     assert wave.shape[0] == SPOKEN[spoken].channels
-    # One channel of float64 stays that while it is resampled, as in 1.3.0: measured, it moves the mel by 1.4e-4.
+    # One channel of float64 is resampled in float64, as in 1.3.0, which moves the mel by 1.4e-4 (measured).
     hears(spoken, (wave, rate), wave.float().numpy().mean(0), rate, atol=1e-2 if wave.dtype == torch.float64 else 0.0)
 
 
@@ -182,7 +182,7 @@ def test_what_a_gradio_microphone_gives_becomes_the_spoken_words(hears, spoken):
 
 
 def dataset_row(audio, style=None):
-    """One row of a dataset, in the style of datasets' formats: None, "numpy" or "torch"."""
+    """Return a dataset of one row, in one of the formats of datasets: None, "numpy" or "torch"."""
     import datasets
 
     return datasets.Dataset.from_dict({"audio": [audio]}).with_format(style)
@@ -195,7 +195,7 @@ def test_what_datasets_holds_gives_the_spoken_words(hears, spoken, style):
     samples = pcm(spoken, "float32")
     row = {"array": samples.T if channels_first else samples, "sampling_rate": RATE}
     audio = dataset_row(row, None if style == "list" else style)[0]["audio"]
-    # A list of lists may be a batch as well: who means channels says so.
+    # A list of lists may also be a batch, so the caller makes an array if it means channels.
     array = np.asarray(audio["array"]) if (spoken, style) == ("stereo", "list") else audio["array"]
     hears(spoken, (array, audio["sampling_rate"]), mixed(CLIPS / SPOKEN[spoken].file))
 

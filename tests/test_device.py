@@ -1,4 +1,4 @@
-"""The device that nobody named is the best one here, the one that somebody named is used, and the rest is refused."""
+"""The default device is the best available one, an explicit device is used, and an unavailable one is an error."""
 
 import linecache
 import re
@@ -13,9 +13,9 @@ from harness.suite.speech import clips, normalise, transcribe
 
 CLASSES = {"processor": "LFM2AudioProcessor", "model": "LFM2AudioModel"}
 FORMS = {"name": str, "device": torch.device, "first": "{}:0".format}
-# A type of device that torch knows, and that no build of it computes on.
+# A device type that torch knows, but that no build of torch computes on.
 BROKEN = "maia"
-# Whatever this host has, it lacks two of these; and there is no "gpu".
+# Every host lacks at least two of these, and no device is called "gpu".
 ABSENT = [name for name in ("cuda", "mps", "xpu") if not devices.usable(name)]
 MISSING = {"absent": ABSENT[0], "absent-too": ABSENT[1], "unknown": "gpu"}
 
@@ -25,7 +25,7 @@ each_class = pytest.mark.parametrize("part", CLASSES)
 
 @pytest.fixture
 def load(liquid_audio, checkpoint):
-    """Load processor or model as users do."""
+    """Return a function that loads the processor or the model as users do."""
 
     def load(part, **kwargs):
         return getattr(liquid_audio, CLASSES[part]).from_pretrained(checkpoint, **kwargs).eval()
@@ -35,7 +35,7 @@ def load(liquid_audio, checkpoint):
 
 @pytest.fixture
 def reports(monkeypatch):
-    """Let torch report a device, and another one beside CUDA, as where a backend of its own is registered."""
+    """Make torch report a device. If it is CUDA, torch also reports another accelerator, such as a registered backend."""
 
     def reports(name):
         accelerator = BROKEN if name == "cuda" else name
@@ -46,12 +46,12 @@ def reports(monkeypatch):
 
 
 def device_of(loaded):
-    """Return where a model or processor is."""
+    """Return the device of a model or processor."""
     return loaded.device if hasattr(loaded, "device") else next(loaded.parameters()).device
 
 
 def complaint(device):
-    """Return what torch itself says of a device that is not here."""
+    """Return torch's own exception for an unavailable device."""
     with pytest.raises((AssertionError, RuntimeError)) as caught:
         torch.empty(0, device=device)
     return caught.value
@@ -70,9 +70,9 @@ def test_the_readme_recipe_transcribes_without_naming_a_device(load):
 
 
 @each_class
-@pytest.mark.parametrize("broken", [BROKEN, "meta"])  # torch's meta device allocates, and gives no values
+@pytest.mark.parametrize("broken", [BROKEN, "meta"])  # torch's meta device allocates, but gives no values
 def test_an_accelerator_that_does_not_compute_is_passed_over_with_a_warning(load, part, reports, broken):
-    # As mps on hosted macOS runners, which is reported as available and fails with every allocation.
+    # Like mps on hosted macOS runners, which is reported as available but fails at every allocation.
     reports(broken)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

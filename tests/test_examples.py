@@ -1,6 +1,6 @@
-"""Upstream's own examples run as they stand: the programs of its README, with the series' changes, and the demo.
+"""Upstream's own examples run unchanged: the programs of its README, with the series' changes, and the demo.
 
-They get a clip of ours for a file of upstream's, and texts of the 49 words that the tiny checkpoint knows.
+They get one of our clips instead of upstream's file, and texts of the 49 words that the tiny checkpoint knows.
 """
 
 import ast
@@ -25,7 +25,7 @@ TEXTS = {
 
 
 def program(section):
-    """Take a program from a section of README."""
+    """Return the program of a section of README."""
     code = re.search(r"```python\n(.+?)```", readme().partition(f"\n### {section}\n")[2].partition("\n##")[0], re.DOTALL)[1]
     for theirs, ours in TEXTS.items():
         code = code.replace(theirs, ours)
@@ -44,7 +44,7 @@ def test_speech_to_text_prints_the_spoken_words(device, tmp_path, monkeypatch, c
     monkeypatch.chdir(tmp_path)
     exec(program("ASR"), {})
     heard = re.sub(r"<\|\w+\|>", "", capsys.readouterr().out)
-    assert normalise(heard).replace(" ", "") == CLIP.text.replace(" ", "")  # a token alone may come without its space
+    assert normalise(heard).replace(" ", "") == CLIP.text.replace(" ", "")  # a token decoded alone may lack its space
 
 
 @pytest.mark.usefixtures("hub")
@@ -56,9 +56,9 @@ def test_a_chat_of_two_turns_answers_in_text_and_sound(device, tmp_path, monkeyp
     left = {}
     exec(program("Multi-turn, multi-modal chat"), left)
     words = [QUESTION.text, f"{QUESTION.text} thank you bobby"]
-    printed = "".join(capsys.readouterr().out.split())  # a token alone may come without its space
+    printed = "".join(capsys.readouterr().out.split())  # a token decoded alone may lack its space
     assert printed == "<|text_end|>".join([*words, ""]).replace(" ", "")
-    # The history has the first answer, and the second was decoded last.
+    # The history contains the first answer, and the second was decoded last.
     assert left["chat"].audio_out.cpu().equal(spoken_codes(words[0], end=True))
     assert left["audio_codes"].cpu().equal(spoken_codes(words[1])[None])
     assert left["waveform"].device.type == device.type

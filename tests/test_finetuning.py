@@ -1,6 +1,6 @@
-"""Fine-tuning in upstream's two steps: chats become a dataset, and some steps on it lower the loss and leave a checkpoint.
+"""Fine-tuning in upstream's two stages: chats become a dataset, and a few steps on it lower the loss and save a checkpoint.
 
-Upstream's examples of both run as they stand, with the series' changes, where `--checkout` names a checkout that has them.
+Upstream's examples of both also run, with the series' changes, if `--checkout` names a checkout that contains them.
 """
 
 import copy
@@ -22,7 +22,7 @@ STEPS = 4
 
 @pytest.fixture(scope="session")
 def mapper(processor):
-    """What makes a sample of a chat, on the device under test."""
+    """The mapper that makes a sample from a chat, on the device under test."""
     from liquid_audio.data.mapper import LFM2AudioChatMapper
 
     return LFM2AudioChatMapper(processor)
@@ -30,7 +30,7 @@ def mapper(processor):
 
 @pytest.fixture(scope="session")
 def cpu_mapper(liquid_audio, checkpoint, mapper, device):
-    """The same on the CPU, where no bug of another device spoils what the steps learn from."""
+    """The same mapper on the CPU, where no bug of another device spoils the training data."""
     from liquid_audio.data.mapper import LFM2AudioChatMapper
 
     if device.type == "cpu":
@@ -40,7 +40,7 @@ def cpu_mapper(liquid_audio, checkpoint, mapper, device):
 
 @pytest.fixture(scope="session")
 def dataset_of(tmp_path_factory):
-    """Make a dataset of chats of a form by a mapper, once."""
+    """Return a function that makes a dataset of one form of chats with a mapper, once."""
     folder, made = tmp_path_factory.mktemp("datasets"), {}
 
     def dataset(form, mapper):
@@ -52,9 +52,9 @@ def dataset_of(tmp_path_factory):
     return dataset
 
 
-# What a mapper computes on a device is in the last form whole: another device than the CPU makes that one.
+# The last form covers everything that a mapper computes on a device, so devices other than the CPU make only that one.
 forms_of_a_dataset = [pytest.param(form, marks=pytest.mark.host if form != "interleaved" else ()) for form in PROMPTS]
-# To a step it makes no other difference than those before it together: with sound from the user, and without.
+# For training it adds nothing to the forms before it, which have sound from the user and not, so only the CPU trains on it.
 forms_to_train_on = [pytest.param(form, marks=pytest.mark.host if form == "interleaved" else ()) for form in PROMPTS]
 
 
@@ -87,7 +87,7 @@ def test_a_device_computes_a_batch_under_its_own_autocast(cpu_mapper, models, de
 def test_float16_of_cudas_autocast_is_given_up_for_attention(liquid_audio, dtype, given_up):
     from liquid_audio.model.conformer.utils import avoid_float16_autocast_context
 
-    # As torch.autocast("cuda") leaves it, on a host without CUDA too.
+    # The state of torch.autocast("cuda"), which this also sets on a host without CUDA.
     before = torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
     torch.set_autocast_enabled("cuda", True)
     torch.set_autocast_dtype("cuda", getattr(torch, dtype))
@@ -120,12 +120,12 @@ def test_a_batch_without_audio_gives_every_parameter_of_the_encoder_a_gradient(m
 
 @pytest.fixture
 def out(tmp_path):
-    """Where the trainer writes: 50 MB, which pytest would keep."""
+    """The trainer's output folder, deleted afterwards because pytest would keep its 50 MB."""
     yield tmp_path / "out"
     shutil.rmtree(tmp_path / "out", ignore_errors=True)
 
 
-# torch 2.8 says so of schedulers that follow one another, whatever a program does.
+# torch 2.8 warns of this for every sequence of schedulers.
 @pytest.mark.filterwarnings("ignore:The epoch parameter in:UserWarning")
 @pytest.mark.usefixtures("accelerate")
 @pytest.mark.parametrize("form", forms_to_train_on)
@@ -171,7 +171,7 @@ def test_some_steps_lower_the_loss_and_leave_a_checkpoint_that_transcribes(
 
 
 def loss(model, batch):
-    """Compute the loss of a batch, without dropout and without learning from it."""
+    """Compute the loss of a batch, without dropout or gradients."""
     with torch.no_grad():
         value = model.eval()(batch).loss.item()
     model.train()
@@ -206,10 +206,10 @@ def test_some_steps_of_the_example_lower_the_loss_and_leave_a_checkpoint(
 
 
 def jenny(folder):
-    """Make a dataset such as the one of the example, as the hub has it: a file of clips and their words."""
+    """Make a dataset like that of the example, in the hub's layout: a file of clips and their words."""
     from datasets import Audio, Dataset
 
-    # Cast, because datasets encodes audio through torchcodec, which is in no stack.
+    # Cast the column, because datasets encodes audio with torchcodec, which no stack contains.
     spoken = [{"bytes": (CLIPS / clip.file).read_bytes(), "path": clip.file} for clip in SPOKEN]
     data = Dataset.from_dict({"audio": spoken, "transcription": [clip.text for clip in SPOKEN]}).cast_column("audio", Audio())
     (folder / "data").mkdir(parents=True)
@@ -217,6 +217,6 @@ def jenny(folder):
 
 
 def frames(clip):
-    """Count the frames that Mimi makes of a clip."""
+    """Return the number of frames that Mimi makes from a clip."""
     samples, rate = clip.read()
     return math.ceil(len(samples) / rate * 12.5)

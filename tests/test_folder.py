@@ -1,4 +1,4 @@
-"""A checkpoint is found as other libraries find one: a folder is a folder, in any type, and other names are the hub's."""
+"""A checkpoint is found as in other libraries: a folder may be a str or a Path, and other names are looked up on the hub."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def test_a_relative_folder_is_taken_as_str(liquid_audio, checkpoint, name, monke
 
 @pytest.fixture
 def utils(liquid_audio):
-    """Where the folder of a model is found."""
+    """The module that finds the folder of a model."""
     from liquid_audio import utils
 
     return utils
@@ -31,7 +31,7 @@ def utils(liquid_audio):
 
 @pytest.fixture
 def asked(utils, checkpoint, tmp_path, monkeypatch):
-    """What the hub is asked for, which has the checkpoint under every name; no name is known from an earlier test."""
+    """The requests to the hub, which has the checkpoint under every name. Names from earlier tests are forgotten."""
     asked = []
 
     def download(name, *, revision=None):
@@ -66,7 +66,7 @@ def test_a_name_of_the_hub_is_downloaded_where_the_working_folder_may_not_be_rea
     def forbidden(self):
         raise PermissionError
 
-    monkeypatch.setattr(Path, "is_file", forbidden)  # as Path.is_file does there
+    monkeypatch.setattr(Path, "is_file", forbidden)  # as Path.is_file does in such a folder
     assert utils.get_model_dir(NAME) == checkpoint
 
 

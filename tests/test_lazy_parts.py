@@ -1,6 +1,6 @@
-"""The audio detokenizer and Mimi, built when first used, are where their processor is and give the CPU's waveform.
+"""The audio detokenizer and Mimi, built on first use, are on their processor's device and give the CPU's waveform.
 
-Where the CPU is under test, torch's meta device is the second one: it holds shapes and no values, and safetensors cannot
+If the CPU is under test, torch's meta device is the second device. It holds shapes but no values, and safetensors cannot
 address it. That is enough to see that parts are built and moved.
 """
 
@@ -15,7 +15,7 @@ from harness.suite.speech import digest
 
 CODES = torch.arange(8 * 4).reshape(1, 8, 4) * 61 % 2048
 SAMPLES = 4 * 1920
-# Where the weights of a part are, and what is said where they are not.
+# The attribute with the path of a part's weights, and the two errors without them.
 PATHS = {
     "mimi": ("mimi_weights_path", "Mimi weights, use LFM2AudioProcessor.decode instead", "mimi_weights_path"),
     "audio_detokenizer": (
@@ -30,11 +30,11 @@ no_values = pytest.mark.filterwarnings("ignore:.*copying from a non-meta paramet
 
 
 class ArrivedError(Exception):
-    """Codes came to the audio detokenizer; it says on which device."""
+    """Codes reached the audio detokenizer. The message is their device."""
 
 
 def devices_of(module):
-    """Return the device types of everything that a module holds."""
+    """Return the device types of a module's parameters and buffers."""
     return {tensor.device.type for tensor in [*module.parameters(), *module.buffers()]}
 
 

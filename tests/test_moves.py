@@ -1,4 +1,4 @@
-"""Processor, chat and model may each be anywhere, and a copy of a processor stands alone."""
+"""Processor, chat and model may each be on any device, and a copy of a processor is independent."""
 
 import copy
 import pickle
@@ -23,7 +23,7 @@ def ask(chat):
 
 
 def words(processor, tokens):
-    """Return what a model said."""
+    """Return the words of generated tokens."""
     return normalise(processor.text.decode(torch.cat(list(tokens)).cpu(), skip_special_tokens=True))
 
 
@@ -33,11 +33,11 @@ def add_text(chat):
 
 
 def append(chat):
-    """Add what a model gave: two tokens of text, and a frame of codes."""
+    """Append an answer: two tokens of text, and a frame of codes."""
     chat.append(text=TOKENS, audio_out=FRAME, modality_flag=FLAGS)
 
 
-# What each adds to text, audio_out and modality_flag.
+# How much each adds to text, audio_out and modality_flag.
 ADDED = {add_text: (3, 0, 3), append: (2, 1, 3)}
 
 

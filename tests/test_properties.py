@@ -1,7 +1,8 @@
-"""Whatever array `ChatState.add_audio` gets: the mel of the same audio in its canonical form, or an error in words.
+"""Any array gives `ChatState.add_audio` the mel of the same audio in canonical form, or an error that names what is wrong.
 
-A `Form` says how audio is held: `held` makes it, `mono` computes which audio it is, in float64 and apart from the package, and
-`FLAWS` says how it is refused if something is wrong with it. hypothesis draws the forms, the same in every run; more of them:
+A `Form` says how audio is held. `held` makes it. `mono` computes its audio in float64, independently of the package. `FLAWS`
+says
+how a flawed form is rejected. hypothesis draws the same forms in every run. To draw more:
 
 pytest tests/test_properties.py --hypothesis-profile many
 """
@@ -46,10 +47,10 @@ class Form:
 
     Attributes:
         container: a key of `LAYOUTS`
-        layout: how its samples lie there
+        layout: the memory layout of its samples
         dtype: the name of their type
         shape: "first" for (channels, samples), "last" for (samples, channels), "flat" for (samples,)
-        flaw: what is wrong with it, a key of `FLAWS`, or "" for audio that has to be taken
+        flaw: what is wrong with it, a key of `FLAWS`; empty for audio that must be accepted
     """
 
     container: str = "torch"
@@ -84,7 +85,7 @@ FLAWS = {
 
 
 def on_disk(wave: np.ndarray) -> np.ndarray:
-    """Put samples into a file and map it, unless they are of no size that a file could have."""
+    """Put samples into a file and map it, unless they are empty or objects."""
     if not wave.size or wave.dtype.hasobject:
         return wave
     with tempfile.TemporaryFile() as file:
@@ -147,7 +148,7 @@ WRONG_DTYPES = {
 
 @st.composite
 def forms(draw: Callable, container: str, flaws: tuple[str, ...] = ("",), dtypes: tuple[str, ...] = (), **fixed: Any) -> Form:
-    """Draw how audio is held; simplest first, which is what an example shrinks to."""
+    """Draw how audio is held. The simplest value comes first, because examples shrink to it."""
     flaw = draw(st.sampled_from(flaws))
     layout = draw(st.sampled_from(list(LAYOUTS[container])))
     known = dtypes or DTYPES[container]
@@ -159,7 +160,7 @@ def forms(draw: Callable, container: str, flaws: tuple[str, ...] = ("",), dtypes
     if shape == "flat" and flaw in ("0-D", "3-D", "channels", "ambiguous", "several"):
         shape = "last"
     channels = 1 if shape == "flat" else draw(st.integers(*fixed.get("channels", (1, 8))))
-    hertz = draw(st.just(16_000) | st.sampled_from(RATES))  # half of them are not resampled
+    hertz = draw(st.just(16_000) | st.sampled_from(RATES))  # half of the forms are not resampled
     least = 319 * hertz // 16_000 + 1
     samples = draw(st.integers(0, hertz // 12)) + max(least, 16 * channels)
     match flaw:
@@ -176,7 +177,7 @@ def forms(draw: Callable, container: str, flaws: tuple[str, ...] = ("",), dtypes
 
 
 def stored(form: Form, voices: np.ndarray = VOICES) -> Any:
-    """Return the channels as the samples that a form holds, in NumPy, or in torch if they are bfloat16's."""
+    """Return the samples of a form, as a NumPy array, or as a tensor if they are bfloat16."""
     wave = voices[: form.channels, : form.samples].copy()
     if form.flaw in VALUES:
         wave[form.samples % form.channels, form.samples // 2] = float(form.flaw)
@@ -193,7 +194,7 @@ def stored(form: Form, voices: np.ndarray = VOICES) -> Any:
 
 
 def mono(form: Form, voices: np.ndarray = VOICES) -> np.ndarray:
-    """Say which audio a form is: the mean of its channels, with full scale at one."""
+    """Return the audio of a form: the mean of its channels, with full scale at one."""
     wave = stored(form, voices)
     wave = wave.double().numpy() if isinstance(wave, torch.Tensor) else wave.astype("float64")
     if form.dtype in PCM:
@@ -203,7 +204,7 @@ def mono(form: Form, voices: np.ndarray = VOICES) -> np.ndarray:
 
 
 def held(form: Form, device: torch.device, voices: np.ndarray = VOICES) -> Any:
-    """Make what a caller passes."""
+    """Make the object that a caller passes."""
     wave = stored(form, voices)
     if form.container == "torch" and not isinstance(wave, torch.Tensor):
         wave = torch.from_numpy(wave)
@@ -227,15 +228,15 @@ def shaped(form: Form, wave: Any) -> Any:
 
 
 def tolerance(form: Form) -> float:
-    """Say how far the mel may be from the canonical one, by what is rounded on the way."""
+    """Return how far the mel may be from the canonical one because of rounding."""
     canonical = form.container == "torch" and form.shape == "first" and form.channels == 1
     if form.dtype in ("uint32", "longdouble") or (canonical and form.dtype == "float64"):
-        return 1e-2  # rounded to float32 at another place
+        return 1e-2  # rounded to float32 at a different point
     return 1e-3 if form.channels > 1 else 1e-5
 
 
 def mel(processor: Any, wave: Any, rate: Any) -> torch.Tensor:
-    """Return the features of audio in a chat of its own."""
+    """Return the features of audio in a new chat."""
     from liquid_audio import ChatState
 
     chat = ChatState(processor, dtype=torch.float32)
@@ -249,7 +250,7 @@ def canonical(processor: Any, form: Form, voices: np.ndarray = VOICES) -> torch.
 
 
 def distance(found: torch.Tensor, expected: torch.Tensor) -> float:
-    """Return the mean difference of two mels, infinite if they are of two lengths or have NaN."""
+    """Return the mean difference of two mels; infinite if their shapes differ or they contain NaN."""
     if found.shape != expected.shape:
         return float("inf")
     return (found - expected).abs().mean().nan_to_num(float("inf")).item()
@@ -262,7 +263,7 @@ IMPOSSIBLE = {
     "array": ("0-D", "3-D", "channels", "ambiguous", "masked", "several"),
 }
 
-# Tried first, so that what 1.3.0 gives depends neither on the seed nor on the version of hypothesis.
+# Tried first, so that the result of 1.3.0 depends neither on the seed nor on the version of hypothesis.
 FIRST = {
     "torch": Form(flaw="NaN"),
     "numpy": Form("numpy"),
@@ -354,7 +355,7 @@ def test_scaled_pcm_is_the_same_audio_as_scaled_floats(processor, device, form):
 
 
 def outcome(processor: Any, device: torch.device, form: Form) -> str:
-    """Say what becomes of a form."""
+    """Return the mel or the error of a form, as text."""
     try:
         found = mel(processor, held(form, device), form.rate)
     except Exception as error:

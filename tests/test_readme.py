@@ -1,4 +1,4 @@
-"""README's examples, run as they stand there."""
+"""README's examples, run unchanged."""
 
 import ast
 import re
@@ -16,14 +16,14 @@ SECTION = (
 (CODE,) = re.findall(r"```python\n(.+?)```", SECTION, re.DOTALL)
 STATEMENTS = ast.parse(CODE).body
 IMPORTS = "\n".join(ast.unparse(node) for node in STATEMENTS if isinstance(node, ast.Import | ast.ImportFrom))
-# Each other statement is an example, named by the first of these that it uses.
+# Each other statement is an example, named after the first of these that it uses.
 SOURCES = ("soundfile", "librosa", "wavfile", "wave", "microphone", "example")
 EXAMPLES = {
     next(name for name in SOURCES if re.search(rf"\b{name}\b", code)): code
     for code in (ast.get_source_segment(CODE, node) for node in STATEMENTS)
     if not code.startswith(("import", "from"))
 }
-# The wave module and scipy read WAV alone, and the example is of 16 bits.
+# The wave module and scipy read only WAV, and the example expects 16 bits.
 SPOKEN = {
     name: next(c for c in clips() if c.channels == n and c.file.endswith(".wav")) for n, name in ((1, "mono"), (2, "stereo"))
 }

@@ -1,4 +1,4 @@
-"""What the public functions take is annotated, and their docstrings say shapes, units and errors."""
+"""The arguments of public functions are annotated, and docstrings state shapes, units and errors."""
 
 import inspect
 import typing
@@ -13,7 +13,7 @@ CLASSES = ["LFM2AudioProcessor", "LFM2AudioModel"]
 
 
 def unsaid(function, *words):
-    """Return which words a docstring lacks."""
+    """Return the words that a docstring lacks."""
     return [word for word in words if word not in (inspect.getdoc(function) or "")]
 
 

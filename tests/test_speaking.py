@@ -1,7 +1,7 @@
-"""The audio detokenizer speaks: codes of words become a waveform in which the checkpoint's own ears hear them again.
+"""The audio detokenizer speaks: the codes of words become a waveform that the checkpoint transcribes to the same words.
 
-`codes.json` has the run of codes of each word. The sentences are some that it hears right: it does not hear
-all, such as "two nine three four zero".
+`codes.json` has the codes of each word. The checkpoint hears these sentences right, but not every sentence: it mishears
+"two nine three four zero", for example.
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""Training reads audio from the bytes of files: it makes the mel that a chat would, and refuses what a chat refuses."""
+"""Training reads audio from the bytes of files. It makes the same mel as a chat, and rejects what a chat rejects."""
 
 import io
 
@@ -18,7 +18,7 @@ SAID = ["user", "assistant", "assistant-interleaved"]
 
 @pytest.fixture
 def learn(processor):
-    """Make a training sample of what somebody said."""
+    """Return a function that makes a training sample from a message with audio."""
     from liquid_audio.data.mapper import LFM2AudioChatMapper
     from liquid_audio.data.types import AudioSegment, ChatMessage, InterleavedSegment
 
@@ -31,7 +31,7 @@ def learn(processor):
 
 
 def written(wave, subtype="FLOAT"):
-    """Give the bytes of a file."""
+    """Return the bytes of a WAV file."""
     file = io.BytesIO()
     soundfile.write(file, wave, RATE, subtype, format="WAV")
     return file.getvalue()

@@ -11,7 +11,7 @@ from harness.suite.speech import clips, normalise, pad, transcribe
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CONTAINERS = {"numpy": torch.Tensor.numpy, "torch": torch.clone}
-# Floating point in [-1, 1], or PCM: what stands for silence, and how much for 1.0.
+# Floating point in [-1, 1], or PCM with its values for silence and for 1.0 above silence.
 WAVE_DTYPES = {
     "float32": None,
     "float64": None,
@@ -23,7 +23,7 @@ WAVE_DTYPES = {
     "uint8": (2**7, 2**7),
     "uint16": (2**15, 2**15),
 }
-# Channels, by how loud the voice is on each, and the axis that they are on.
+# The loudness of the voice on each channel, and the axis of the channels.
 SHAPES = {
     "1d": ([1.0], None),
     "1xn": ([1.0], 0),
@@ -37,19 +37,19 @@ FORMS = [
     for container in CONTAINERS
     for dtype in WAVE_DTYPES
     for shape in SHAPES
-    if (container, dtype) != ("numpy", "bfloat16")  # NumPy has none
+    if (container, dtype) != ("numpy", "bfloat16")  # NumPy has no bfloat16
 ]
 SOME = [clip for clip in clips() if clip.id in ("human-digits-8k-mono", "human-again-16k-stereo", "slt-thanks-48k-stereo")]
 
-# How far the mel may be from that of the same samples in float32: the mean of the channels is rounded, and where a bin is all
-# but silent its logarithm magnifies that; the words do not hang on it. bfloat16, in which the chat may keep its mel, has 8 bits
-# of precision. A float64 tensor of one channel is resampled as such, as in 1.3.0.
+# How far the mel may be from that of the same samples in float32. The mean of the channels is rounded, and in a nearly silent
+# bin the logarithm magnifies that; the words do not depend on it. A chat may keep its mel in bfloat16, which has 8 bits of
+# precision. A float64 tensor of one channel is resampled in float64, as in 1.3.0.
 FLOAT64_ATOL = 5e-2
 CHAT_RTOL = {"float32": 0.0, "bfloat16": 2**-7}
 
 every_clip = pytest.mark.parametrize("clip", clips(), ids=attrgetter("id"))
-# A form is converted before it reaches a device, which gets one floating point waveform of each: where that device is not the CPU,
-# one clip shows that it gets there.
+# A form is converted before it reaches the device, which always gets a floating point waveform. On a device other than the
+# CPU, one clip is enough to show that it gets there.
 some_clips_and_one_for_a_device = pytest.mark.parametrize(
     "clip", [pytest.param(clip, id=clip.id, marks=pytest.mark.host if n else pytest.mark.core) for n, clip in enumerate(SOME)]
 )
@@ -57,7 +57,7 @@ some_clips_and_one_for_a_device = pytest.mark.parametrize(
 
 @cache
 def recorded(clip, dtype, shape):
-    """Give a clip as it is recorded in a dtype and on some channels, and the same samples as float32 of shape (1, samples)."""
+    """Return a clip in a dtype and on some channels, and the same samples as float32 of shape (1, samples)."""
     loudness, axis = SHAPES[shape]
     channels = clip.mono().double() * torch.tensor(loudness, dtype=torch.float64)[:, None]
     if WAVE_DTYPES[dtype] is None:
@@ -135,7 +135,7 @@ def test_any_rate_gives_the_spoken_words(processor, models, record_property, rat
 @pytest.mark.core
 def test_interleaved_generation_gives_the_spoken_words(processor, models, record_property, monkeypatch):
     model, clip = models(torch.float32), SOME[0]
-    monkeypatch.setattr(model.conf, "interleaved_n_text", 64)  # this checkpoint answers in text alone
+    monkeypatch.setattr(model.conf, "interleaved_n_text", 64)  # this checkpoint transcribes in text only
     monkeypatch.setattr(model, "generate_sequential", model.generate_interleaved)
     spoken = transcribe(processor, model, lambda chat: chat.add_audio(clip.mono(), clip.sampling_rate), torch.float32)
     record_property("digest", spoken.digest)

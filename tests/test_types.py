@@ -1,4 +1,4 @@
-"""What users' own type checkers say of their programs, and that the documented examples run."""
+"""Users' programs pass their type checkers, misuses are reported, and the documented examples run."""
 
 import ast
 import doctest
@@ -25,7 +25,7 @@ from harness.suite.speech import CLIPS, clips
 
 USERS = Path(__file__).parent / "users"
 ACCEPTED, REFUSED = USERS / "accepted.py", USERS / "refused.py"
-# Each form of audio is a function; each misuse is a line that ends in a comment.
+# Each form of audio is a function. Each misuse is a line that ends in a comment.
 FORMS = {
     node.name: range(node.lineno, node.end_lineno + 1)
     for node in ast.parse(ACCEPTED.read_text(encoding="utf-8")).body
@@ -44,25 +44,25 @@ Complaints = dict[str, dict[int, list[str]]]
 
 
 def mypy(tree: Path, folder: Path) -> Complaints:
-    """Run mypy on the programs, and return what it says by file and line."""
-    # What has no types is Any, and only the programs are judged.
+    """Run mypy on the programs, and return its messages by file and line."""
+    # Untyped libraries are Any, and only the programs are checked.
     options = ("--config-file=", "--strict", "--ignore-missing-imports", "--follow-imports=silent", "--output=json")
     cache = CACHE / "mypy-users" / tree.name.partition("-")[0]  # the suite may run on two trees at once
-    # mypy takes no word of the folder in which it finds installed packages by itself.
+    # mypy rejects a MYPYPATH in site-packages, where it finds packages by itself.
     env = {} if str(tree) in site.getsitepackages() else {"MYPYPATH": str(tree)}
     command = ("mypy", *options, f"--cache-dir={cache}", ACCEPTED, REFUSED)
     try:
         said = run(*command, env=env)
-    except HarnessError:  # what was killed may have left its cache in pieces
+    except HarnessError:  # a killed mypy may have left a broken cache
         shutil.rmtree(cache, ignore_errors=True)
         said = run(*command, env=env)
     return by_line((c["file"], c["line"], f"{c['code']}: {c['message']}") for c in map(json.loads, said.splitlines()))
 
 
 def pyright(tree: Path, folder: Path) -> Complaints:
-    """Run pyright on the programs, and return what it says by file and line."""
+    """Run pyright on the programs, and return its messages by file and line."""
     config = folder / "pyrightconfig.json"
-    # What has no types is taken from its source.
+    # Types of untyped libraries are inferred from their source.
     settings = {
         "typeCheckingMode": "strict",
         "reportMissingTypeStubs": False,
@@ -79,7 +79,7 @@ CHECKERS: dict[str, Callable[[Path, Path], Complaints]] = {"mypy": mypy, "pyrigh
 
 
 def run(module: str, *arguments: str | Path, env: dict[str, str] | None = None) -> str:
-    """Run a checker, for which 1 is a program with mistakes."""
+    """Run a checker. Its exit status 1 means that a program has mistakes."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
     done = subprocess.run(command, env={**os.environ, **(env or {})}, capture_output=True, text=True)
     if done.returncode not in (0, 1):
@@ -88,7 +88,7 @@ def run(module: str, *arguments: str | Path, env: dict[str, str] | None = None) 
 
 
 def by_line(complaints: Iterable[tuple[str, int, str]]) -> Complaints:
-    """Sort complaints by the name of their file and their line."""
+    """Group complaints by file name and line."""
     found: Complaints = {ACCEPTED.name: {}, REFUSED.name: {}}
     for file, line, message in complaints:
         found[Path(file).name].setdefault(line, []).append(message)
@@ -97,7 +97,7 @@ def by_line(complaints: Iterable[tuple[str, int, str]]) -> Complaints:
 
 @pytest.fixture(scope="session", params=CHECKERS)
 def complaints(request, liquid_audio, tmp_path_factory, worker_id) -> Complaints:
-    """What a checker says of the programs: it runs once, and the workers share what it said."""
+    """A checker's messages on the programs. It runs once, and the workers share the result."""
     folder = tmp_path_factory.getbasetemp()
     folder = folder if worker_id == "master" else folder.parent
     known = folder / f"{request.param}.json"

@@ -1,4 +1,4 @@
-"""Where the suite runs: devices, among them the stand-in accelerator, and processes that run one tree on one device.
+"""Where the suite runs: the devices, including the stand-in accelerator, and the processes that run one tree on one device.
 
 It reads `harness/stacks/` and writes pytest's logs to `out/<lane>/`.
 """

@@ -12,7 +12,7 @@ import torch
 from harness import CACHE, ROOT, HarnessError
 from harness.lane import sim
 
-# Devices that a lane can ask for, and what each needs.
+# The devices that a lane can request, and what each needs.
 NEEDS = {
     "cuda": "an NVIDIA or AMD GPU with its driver",
     "mps": "macOS on Apple silicon",
@@ -23,7 +23,7 @@ NEEDS = {
 def lacks(name: str) -> str | None:
     """Say what this host lacks to compute on a device: None if it allocates, multiplies and agrees with the CPU."""
     if _is_xla(name) and find_spec("torch_xla"):
-        # In a process that ends afterwards, because a TPU serves one process at a time.
+        # Check in a process that ends afterwards, because a TPU serves one process at a time.
         program = f"from harness.lane import devices; devices.require({name!r})"
         done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
         return (done.stderr.splitlines() or ["torch_xla died"])[-1] if done.returncode else None
@@ -35,12 +35,12 @@ def _is_xla(name: str) -> bool:
 
 
 def _load_torch_xla() -> None:
-    """Make torch know xla, which computes on what PJRT_DEVICE names, else on a TPU, else on the CPU. No TPU was tried."""
-    # Each operation in each shape is compiled to a program. The default cache is too small for them and compiles many again.
+    """Register xla with torch. It computes on PJRT_DEVICE if set, else on a TPU (untested), else on the CPU."""
+    # Each operation is compiled for each shape. The default cache is too small, so many would be compiled again.
     os.environ.setdefault("XLA_COMPILATION_CACHE_SIZE", "65536")
     import torch_xla
 
-    # In lazy mode, the default, every step of generation is compiled again, which takes minutes.
+    # In lazy mode, the default, every generation step is compiled again, which takes minutes.
     torch_xla.experimental.eager_mode(True)
 
 
@@ -83,7 +83,7 @@ def refuse(name: str, reason: str | None) -> None:
 
 
 def preferred() -> torch.device:
-    """Return the device that "auto" chooses: the first of cuda, mps and what else torch reports, if it computes, else cpu.
+    """Return the device that "auto" chooses: cuda, mps or the accelerator that torch reports; cpu if that does not compute.
 
     It is never xla, which torch does not report even after torch_xla is imported.
     """
@@ -97,7 +97,7 @@ def preferred() -> torch.device:
 
 
 def describe(name: str) -> str:
-    """Return the model of a GPU, and of the processor for any other device. For xla, add what it computes on."""
+    """Return the model of a GPU, or of the processor for any other device. For xla, prepend the device that it computes on."""
     if _is_xla(name):
         from torch_xla import runtime
 

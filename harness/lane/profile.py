@@ -1,4 +1,4 @@
-"""Show where a run of the suite spends its time, and which tests are the slowest."""
+"""Show where a run of the suite spends its time, and which tests are slowest."""
 
 import argparse
 import json
@@ -21,16 +21,16 @@ from harness.suite.sampling import KINDS
 TREES = ("upstream", "patched")
 SLOWEST = 15
 NOTE = (
-    "Seconds of all processes that test, together; programs are those that a test starts, waiting is for another process or for a "
-    "test to run, and the last line is the clock's."
+    "Seconds, summed over all processes that run tests. Programs are started by a test; waiting is for another process or for "
+    "a test to run. The last line is wall-clock time."
 )
 
 
 def run(lanes: tuple[str, ...] = (), *options: str) -> bool:
-    """Run the suite on both trees of some lanes, cpu and sim where there is a compiler if none is named, and print tables.
+    """Run the suite on both trees of some lanes, and print tables. Default: cpu, and sim if there is a compiler.
 
     Returns:
-        whether every run came to its end
+        whether every run finished
 
     Raises:
         HarnessError: this host cannot compute on a device
@@ -64,7 +64,7 @@ def run(lanes: tuple[str, ...] = (), *options: str) -> bool:
 
 
 def _read(folder: Path) -> dict[str, float]:
-    """Add up what the processes of a run did."""
+    """Sum the time of a run's processes."""
     found = [json.loads(file.read_text()) for file in folder.glob("*.json")]
     return {kind: sum(seconds.get(kind, 0.0) for seconds in found) for kind in KINDS}
 
@@ -83,6 +83,6 @@ def _table(spent: Mapping[str, Mapping[str, float]], clock: Mapping[str, float])
 
 def command(parser: argparse.ArgumentParser) -> None:
     """Declare `profile`."""
-    parser.add_argument("--device", help="the lane (default: cpu, and sim where there is a compiler)")
-    parser.add_argument("options", nargs="*", help="what pytest gets too, after --")
+    parser.add_argument("--device", help="the lane (default: cpu, and sim if there is a compiler)")
+    parser.add_argument("options", nargs="*", help="further options for pytest, after --")
     parser.set_defaults(run=lambda options: run((options.device,) if options.device else (), *options.options))

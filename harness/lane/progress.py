@@ -13,16 +13,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from harness.lane.results import Reading, Result, Run
 
-# Says what is unexpected about a test, from its id and its result; empty if nothing is.
+# Says what is unexpected about a test, given its id and its result; empty if nothing is.
 type Surprising = Callable[[str, Result], str]
 
-EVERY = 25  # per cent, between the lines where there is no terminal
+EVERY = 25  # per cent, between the lines if there is no terminal
 LAST = 15  # lines of pytest's output to print if it did not finish
-PAUSE = 0.2  # seconds between looks at the log
+PAUSE = 0.2  # seconds between reads of the log
 
 
 class Screen:
-    """A live line in a terminal, and a few plain lines elsewhere."""
+    """A live line in a terminal, or a few plain lines elsewhere."""
 
     def __init__(self, words: str, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False, soft_wrap=True)
@@ -48,14 +48,14 @@ class Screen:
         self._bar.stop()
 
     def add(self, test: str, surprise: str) -> None:
-        """Count a test that ended, and name it if it is the first unexpected one."""
+        """Count a finished test, and name it if it is the first unexpected one."""
         self._done += 1
         self._unexpected += bool(surprise)
         if surprise and self._unexpected == 1:
             self._console.print(f"[red]✗ unexpected:[/] {escape(test.removeprefix('tests/'))}: {escape(surprise)}")
 
     def show(self, total: int, *, ended: bool = False) -> None:
-        """Draw what was counted, of so many tests."""
+        """Draw the counts, out of this total."""
         self._bar.update(
             self._task,
             total=total,
@@ -78,7 +78,7 @@ def watch(process: subprocess.Popen[bytes], log: Path, collected: Path, words: s
 
     Args:
         process: pytest, which writes `log` and `collected`
-        words: what the run is called
+        words: the name of the run
         surprising: what counts as unexpected
     """
     reading, total, running = Reading(log, collected), 0, True
@@ -91,17 +91,17 @@ def watch(process: subprocess.Popen[bytes], log: Path, collected: Path, words: s
                 pass
             for test in reading.more(ended=not running):
                 screen.add(test, surprising(test, reading.results[test]))
-            # The list of tests is certain to be written only once there is a result.
+            # The list of tests is certainly complete only once there is a result.
             if total := total or (len(reading.run.collected) if reading.results else 0):
                 screen.show(total, ended=not running)
     return reading.run
 
 
 def complain(run: Run, said: Path) -> None:
-    """Print the end of pytest's output if it did not finish."""
+    """Print the end of pytest's output if the run did not finish."""
     if run.finished and run.results:
         return
     lines = [line for line in said.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    # What Python says of a crash begins with its name and the innermost frame.
+    # Python's report of a crash begins with its name and the innermost frame.
     crash = next((n for n, line in enumerate(lines) if line.startswith("Fatal Python error")), None)
     print(*(lines[-LAST:] if crash is None else lines[crash : crash + 3]), sep="\n", flush=True)

@@ -1,4 +1,4 @@
-"""What the tests of a run did, read from pytest's own log while it is written or afterwards."""
+"""The results of a run's tests, read from pytest's own log while it is written or afterwards."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,17 +9,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Result:
-    """What one test did.
+    """The result of one test.
 
     Attributes:
-        outcome: "passed", "failed", "skipped", or "error" outside the test's own body
+        outcome: "passed", "failed", "skipped", or "error" if it failed outside its own body
         type: name of the exception's type
         message: of the exception, or the reason of the skip
         where: file and line that raised
         place: innermost function of the package under test, as `file.py:function`, if the exception went through it
-        digest: SHA-256 that the test recorded of its output, compared between the trees
-        transcript: the words that it recorded, right or wrong; None if it recorded none
-        words: whether those were the spoken ones, if the test records that separately
+        digest: the SHA-256 of its output that the test recorded, compared between the trees
+        transcript: the words that the test recorded, right or wrong; None if it recorded none
+        words: whether the transcript has the spoken words, if the test records that separately
         seconds: how long the three phases took
     """
 
@@ -35,7 +35,7 @@ class Result:
 
     @property
     def heard(self) -> str:
-        """Say what the test made of audio: "right", "features" if only the words are right, "wrong" words, or "refused"."""
+        """Say how the test understood audio: "right", "features" if only the words are right, "wrong" words, or "refused"."""
         if self.outcome != "failed":
             return "right" if self.outcome == "passed" else self.outcome
         return "refused" if self.transcript is None else "features" if self.words else "wrong"
@@ -43,14 +43,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Run:
-    """The suite on one tree.
+    """A run of the suite on one tree.
 
     Attributes:
         results: by test id
         collected: ids that should have run
-        finished: False if pytest did not come to its end
-        red: whether pytest's exit status says that tests failed; None if that is not known
-        begun: ids of tests that began and did not end
+        finished: False if pytest did not finish
+        red: whether pytest's exit status says that tests failed; None if unknown
+        begun: ids of tests that started and did not finish
     """
 
     results: Mapping[str, Result]
@@ -61,7 +61,7 @@ class Run:
 
 
 class Reading:
-    """Reads what pytest-reportlog and conftest's `--collected` write, also while it grows. A file that is cut off did not finish."""
+    """Reads the files of pytest-reportlog and `--collected`, even while they grow. A cut-off file means an unfinished run."""
 
     def __init__(self, log: Path, collected: Path) -> None:
         self._log, self._collected = log, collected
@@ -73,10 +73,10 @@ class Reading:
         self._red: bool | None = None
 
     def more(self, *, ended: bool = False) -> list[str]:
-        """Read what was written since the last call, and return the ids of the tests that ended.
+        """Read what was written since the last call, and return the ids of the tests that finished.
 
         Args:
-            ended: whether pytest has ended, so that the last line is complete
+            ended: whether pytest has exited, so that the last line is complete
         """
         if not self._log.is_file():
             return []
@@ -97,7 +97,7 @@ class Reading:
                 id = report["nodeid"]
                 self.results[id] = _merge(self.results.get(id), report)
                 (self._begun.add if (report["when"], report["outcome"]) == ("setup", "passed") else self._begun.discard)(id)
-                # xdist reports a worker that died as a failure in a phase of its own.
+                # xdist reports a worker that died as a failure in a separate phase.
                 if report["when"] in ("teardown", "???"):
                     yield id
             case "CollectReport" if report["outcome"] == "failed":
@@ -109,25 +109,25 @@ class Reading:
 
     @property
     def run(self) -> Run:
-        """What is known so far."""
+        """The run, as far as it is known."""
         try:
             ids = json.loads(self._collected.read_text(encoding="utf-8")) if self._collected.is_file() else []
         except ValueError:
             ids, self._cut = [], True
-        # Of a test in which the process died, all that is known is that its setup passed.
+        # If the process died in a test, only its setup is known to have passed.
         known = {id: result for id, result in self.results.items() if id not in self._begun}
         return Run(known, frozenset(ids), self._finished and not self._cut, self._red, frozenset(self._begun))
 
 
 def read_run(log: Path, collected: Path) -> Run:
-    """Read what pytest-reportlog and conftest's `--collected` wrote."""
+    """Read the files that pytest-reportlog and conftest's `--collected` wrote."""
     reading = Reading(log, collected)
     reading.more(ended=True)
     return reading.run
 
 
 def _merge(known: Result | None, report: Mapping[str, Any]) -> Result:
-    """Add one phase of a test to what is known of it, and keep the worst outcome."""
+    """Merge one phase of a test into its result, and keep the worst outcome."""
     properties = dict(report["user_properties"])
     transcript = properties.get("transcript")
     seconds = report["duration"] + (known.seconds if known else 0.0)

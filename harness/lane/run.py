@@ -1,4 +1,4 @@
-"""Run the suite on one tree and one device, in processes of its own, or on several in turns."""
+"""Run the suite in separate processes, on one tree and one device or on several in turn."""
 
 import argparse
 import os
@@ -22,22 +22,22 @@ from harness.lane.results import Run, read_run
 
 DEFAULT = ("cpu", "sim")
 SELECTED = {"xla": ("-m", "core")}
-# For a log that nobody reads unless pytest does not come to its end.
+# This output is read only if pytest does not finish.
 QUIET = ("--quiet", "--tb=no", "--no-summary")
 PATIENCE = 3  # seconds
 
 
 @dataclass(frozen=True)
 class Started:
-    """The suite, as it runs on one tree.
+    """A run of the suite on one tree that has started.
 
     Attributes:
         process: pytest
-        words: what the run is called
-        log: what it did, by pytest-reportlog
+        words: the name of the run
+        log: the file that pytest-reportlog writes
         collected: the ids of its tests
-        said: its output, empty if that goes where this process's goes
-        begun: when, by the monotonic clock
+        said: the file with its output; None if it shares this process's output
+        begun: when it started, by the monotonic clock
     """
 
     process: subprocess.Popen[bytes]
@@ -48,10 +48,10 @@ class Started:
     begun: float
 
     def finish(self, surprising: Surprising | None = None) -> tuple[Run, float]:
-        """Wait for its end; return the run, and how long it took in seconds.
+        """Wait for the run to end, and return it with its duration in seconds.
 
         Args:
-            surprising: what counts as unexpected, to show progress unless pytest does
+            surprising: what counts as unexpected; if given, shows progress unless pytest does
         """
         if self.said and surprising:
             run = watch(self.process, self.log, self.collected, self.words, surprising)
@@ -72,17 +72,17 @@ def start_suite(
     workers: int | None = None,
     verbose: bool = False,
 ) -> Started:
-    """Start the suite on one tree, as anybody would by hand.
+    """Start the suite on one tree, as one would from a shell.
 
     Args:
         tree: "upstream", "patched", or a folder that holds the package
         lane: a device
-        folder: where its log goes, as `<name of the tree>.jsonl`
+        folder: where to write its log, `<name of the tree>.jsonl`
         options: further ones for pytest
-        python: what runs it, on a command line
+        python: the command line of the Python that runs it
         tests: files, folders or ids of tests
-        workers: processes; as many as fit this host and the lane if None
-        verbose: let pytest speak for itself; its output goes to `<name>.txt` otherwise
+        workers: the number of worker processes; if None, as many as suit this host and the lane
+        verbose: show pytest's own output; otherwise it goes to `<name>.txt`
     """
     folder.mkdir(parents=True, exist_ok=True)
     name = Path(tree).name
@@ -110,24 +110,24 @@ def run_suite(
 
 
 def at_once(lane: str) -> int:
-    """Say how many runs a lane bears beside each other: a GPU has one memory, and a TPU serves one process at a time."""
+    """Return how many runs a lane allows at once: a GPU has one memory, and a TPU serves one process at a time."""
     bears_two = lane in warm.LANES and not (lane == "xla" and devices.describe(lane).startswith("TPU"))
     return 2 if bears_two and processors() > 1 else 1
 
 
 class Turns:
-    """A queue of runs, to be used as a context: what still runs when it is left is ended.
+    """A queue of runs, and a context manager that ends the remaining runs on exit.
 
-    Two runs beside each other fill the processors to the end; one leaves them waiting for its last tests.
+    Two runs at once keep the processors busy to the end. A single run leaves them waiting for its last tests.
     """
 
     def __init__(self, runs: int, python: Sequence[str], *, verbose: bool = False) -> None:
-        """Prepare for so many runs at once, by what stands for Python on a command line; `verbose` as for `start_suite`."""
+        """Allow this many runs at once; `python` and `verbose` are those of `start_suite`."""
         self.runs = runs
         self._pool = ThreadPoolExecutor(runs)
         self._how: dict[str, Any] = {"python": python, "verbose": verbose}
         if runs > 1:
-            # A process that has a processor to itself needs none that hands out tests.
+            # A run with one processor to itself needs no separate process to hand out tests.
             share = processors() // runs
             self._how["workers"] = share if share > 1 else 0
         self._started: list[Started] = []
@@ -136,12 +136,12 @@ class Turns:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        # Before any run ends, which would give the next one its turn.
+        # Cancel the queue before any run ends, because the next one would start then.
         self._pool.shutdown(wait=False, cancel_futures=True)
         end(*(started.process for started in self._started))
 
     def add(self, tree: str, lane: str, folder: Path, *options: str) -> Future[Started]:
-        """Start the suite on a tree when its turn comes, as `start_suite` does; the result is there from then on."""
+        """Queue a run of the suite on a tree. It starts as `start_suite` does, and then sets the future's result."""
         begun: Future[Started] = Future()
 
         def turn() -> None:
@@ -162,7 +162,7 @@ def run_tests(*options: str) -> bool:
     """Run the suite on the patched tree, and the tests of harness/. Options for pytest choose other tests.
 
     Returns:
-        whether all pass
+        whether all tests pass
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--device", default="cpu")
@@ -170,7 +170,7 @@ def run_tests(*options: str) -> bool:
         warm.python(parser.parse_known_args(options)[0].device, os.environ) as python,
         nullcontext() if options else _sim_tests(python) as sim,
     ):
-        # A debugger talks to the one process that there is.
+        # A debugger needs a single process.
         workers = 0 if {"--pdb", "--trace"}.intersection(options) else _workers("cpu")
         command = [*python, "-m", "pytest", *warm.IMPORTED_BEFORE, *_spread(workers, python), "--tree", "patched", *options]
         passed = not subprocess.run(command, cwd=ROOT, env={**os.environ, **warm.shared(python)}).returncode
@@ -179,10 +179,10 @@ def run_tests(*options: str) -> bool:
 
 @contextmanager
 def _sim_tests(python: Sequence[str]) -> Iterator[Callable[[], bool]]:
-    """Start the tests of the stand-in accelerator in a process of their own: once torch knows it, it is what "auto" finds.
+    """Start the tests of sim separately, because once torch knows the stand-in accelerator, "auto" chooses it.
 
     Yields:
-        a function that waits for their end, prints what they said, and returns whether all passed
+        a function that waits until they finish, prints their output, and returns whether all passed
     """
     with TemporaryFile() as said:
         command = [*python, "-m", "pytest", *warm.IMPORTED_BEFORE, *_spread(0, python), "harness/lane/sim"]
@@ -201,7 +201,7 @@ def _sim_tests(python: Sequence[str]) -> Iterator[Callable[[], bool]]:
 
 
 def end(*processes: subprocess.Popen[bytes]) -> None:
-    """Wait a little for processes that got the same Ctrl-C as this one, then kill those that are left."""
+    """Wait briefly for processes that got the same Ctrl-C as this one, then kill those that are left."""
     deadline = time.monotonic() + PATIENCE
     for process in processes:
         try:
@@ -212,7 +212,7 @@ def end(*processes: subprocess.Popen[bytes]) -> None:
 
 
 def environment(lane: str) -> dict[str, str]:
-    """Return the variables of a run: where the lane says which device computes, GPUs are hidden, for they change what "auto" finds."""
+    """Return the variables of a run. For cpu, sim and xla they hide GPUs, which would change what "auto" chooses."""
     return world.environment(**({"CUDA_VISIBLE_DEVICES": ""} if lane in (*DEFAULT, "xla") else {}))
 
 
@@ -222,15 +222,15 @@ def processors() -> int:
 
 
 def _workers(lane: str) -> int:
-    return 0 if lane == "xla" else processors()  # with XLA each process compiles every shape for itself
+    return 0 if lane == "xla" else processors()  # with XLA every process would compile every shape again
 
 
 def _spread(workers: int, python: Sequence[str]) -> list[str]:
-    """Say to xdist how many processes there are, each of which it starts by the same words as this one's."""
+    """Return xdist's options for this many worker processes, each started with the same Python command line."""
     return ["--dist", "load", "--tx", f"{workers}*popen//python={shlex.join(python)}"] if workers else ["--numprocesses", "0"]
 
 
 def command(parser: argparse.ArgumentParser) -> None:
     """`test`: run the suite on the patched tree, and the tests of the harness."""
-    parser.add_argument("options", nargs="*", help="what pytest gets, after --")
+    parser.add_argument("options", nargs="*", help="options for pytest, after --")
     parser.set_defaults(run=lambda options: run_tests(*options.options))

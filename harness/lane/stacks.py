@@ -1,11 +1,11 @@
-"""The stacks of packages: which lock of `harness/stacks/` this environment agrees with. It needs only the standard library."""
+"""The stacks of packages: finds the lock in `harness/stacks/` that this environment matches. Standard library only."""
 
 from collections.abc import Iterator
 from importlib.metadata import version
 
 from harness import ROOT, HarnessError
 
-# The stacks that an environment can be. The first is the default and is left out of names. OWN is an environment that is none.
+# The stacks that an environment can match. The first is the default and is left out of names. OWN means that it matches none.
 STACKS, OWN = ("pinned", "latest", "floor", "xla"), "own"
 LOCKS = ROOT / "harness" / "stacks"
 PACKAGES = ("torch", "torchaudio", "transformers", "safetensors", "numpy")
@@ -15,7 +15,7 @@ def require_stack(stack: str) -> None:
     """Check that this environment has the packages of a stack.
 
     Raises:
-        HarnessError: there is no such lock, or it has another version of a package
+        HarnessError: there is no such lock, or a package has a different version in it
     """
     if not (LOCKS / f"{stack}.txt").is_file():
         raise HarnessError(f"--stack {stack}: there is no harness/stacks/{stack}.txt")
@@ -24,7 +24,7 @@ def require_stack(stack: str) -> None:
 
 
 def own_stack() -> str:
-    """Return the stack that this environment is, or "own" if it is none, so that its verdict does not pass for one on `pinned`."""
+    """Return the stack that this environment matches, or "own", so that its verdict is not mistaken for one on `pinned`."""
     known = [stack for stack in STACKS if (LOCKS / f"{stack}.txt").is_file()]
     return next((stack for stack in known if not any(_strange(stack))), OWN)
 

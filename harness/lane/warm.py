@@ -1,6 +1,6 @@
-"""A Python that starts with torch already imported: a server imports it once, and forks a process for each request.
+"""A Python that starts with torch already imported. A server imports it once, and forks a process for each request.
 
-The server imports libraries and computes nothing, so that no process sees another's tree or device.
+The server only imports libraries and computes nothing, so that no process sees another's tree or device.
 """
 
 import atexit
@@ -29,28 +29,27 @@ LIBRARIES: tuple[str, ...] = ("torch", "torchaudio", "transformers.models.lfm2.m
 LIBRARIES += ("scipy.io.wavfile", "sentencepiece", "soundfile", "pytest", "hypothesis.strategies", "xdist.plugin")
 # pytest warns that it cannot rewrite the asserts of plugins that are imported already. Those asserts need no rewriting.
 IMPORTED_BEFORE = ("-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning")
-# At import, torch 2.9 and transformers ask whether CUDA is there. With this they ask NVML, which does not initialise CUDA:
-# after that no forked process could use it.
+# At import, torch 2.9 and transformers check for CUDA. With this variable they ask NVML, which does not initialise CUDA. If
+# the server initialised CUDA, no forked process could use it.
 ASKED_APART = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 CLIENT = Path(__file__).with_name("warm_client.py")
-# The lanes that fork. The frameworks of macOS do not survive a fork, and the drivers of GPUs were not tried.
+# The lanes that fork. The frameworks of macOS do not survive a fork, and GPU drivers are untested.
 LANES = ("cpu", "sim", "xla")
 PATIENCE = 5  # seconds from SIGTERM to SIGKILL
-SHARED = "WARM_PYTHON"
+SHARED = "WARM_PYTHON"  # the variable that holds the address of a server to share
 
 
 @contextmanager
 def python(lane: str, environment: Mapping[str, str], libraries: Sequence[str] = LIBRARIES) -> Iterator[Sequence[str]]:
-    """Start a server for a lane. At the end, stop it and everything that runs on it.
+    """Start a server for a lane. On exit, stop it and every process that it forked.
 
     Args:
         lane: a device
-        environment: what the server runs in; each process has its own, but what a library reads when it is imported is this
-        libraries: what it imports
+        environment: the server's variables; each process has its own, but libraries see these when they are imported
+        libraries: what the server imports. With the default, the server that `shared` names is used, if there is one
 
     Yields:
-        what stands for Python on a command line; Python itself where forking is not for this lane. With the usual libraries it
-        may be the server that `shared` names.
+        the command line that replaces Python; Python itself if this lane does not fork
     """
     if lane not in LANES or sys.platform != "linux":
         yield [sys.executable]
@@ -62,19 +61,19 @@ def python(lane: str, environment: Mapping[str, str], libraries: Sequence[str] =
         address = str(Path(folder) / "socket")
         command = [sys.executable, "-m", "harness.lane.warm", address, *libraries]
         environment = {**environment, **ASKED_APART}
-        # The server reads the end of its stdin when this process ends, however that happens.
+        # The server sees end-of-file on its stdin when this process ends, however that happens.
         with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
-            # It listens before it imports, which takes seconds; an early request waits.
+            # It listens before it imports, which takes seconds. An early request waits.
             if server.stdout and server.stdout.readline() != b"listening\n":
-                raise HarnessError("the process that imports torch once did not start: what it said is above")
+                raise HarnessError("the process that imports torch once did not start: see its output above")
             try:
                 yield _client(address)
             finally:
-                server.terminate()  # for a server that still imports; later the end of its stdin stops it
+                server.terminate()  # stops a server that still imports; later, the end of its stdin stops it
 
 
 def shared(python: Sequence[str]) -> dict[str, str]:
-    """Return the variable that lets processes further down use this server, where they would start one."""
+    """Return the variable that lets child processes use this server instead of starting one."""
     return {} if python == [sys.executable] else {SHARED: python[-1]}
 
 
@@ -84,7 +83,7 @@ def _client(address: str) -> list[str]:
 
 def main(address: str, *libraries: str) -> None:
     """Serve until stdin ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the forked processes get the signal themselves
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the forked processes get the signal directly
     listener = socket.socket(socket.AF_UNIX)
     folder = Path(address).parent
     os.chdir(folder)  # an address has at most 107 bytes, and the path of TMPDIR may be longer
@@ -96,7 +95,7 @@ def main(address: str, *libraries: str) -> None:
         import_module(library)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     gc.collect()
-    gc.freeze()  # else each process spends half a second on collecting what was imported
+    gc.freeze()  # otherwise each process spends half a second collecting the imported objects
     keepers = []
     while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
         connection, _ = listener.accept()
@@ -107,14 +106,14 @@ def main(address: str, *libraries: str) -> None:
         keepers.append(keeper)
         connection.close()
     for keeper in keepers:
-        os.waitpid(keeper, 0)  # so that their CPU time counts as this process's
-    with suppress(OSError):  # nox kills the parent soon after Ctrl-C, which then leaves the folder
+        os.waitpid(keeper, 0)  # counts their CPU time as this process's
+    with suppress(OSError):  # after Ctrl-C nox soon kills the parent, which then leaves the folder behind
         Path(address).unlink()
         folder.rmdir()
 
 
 def _keep(connection: socket.socket) -> NoReturn:
-    """Fork the requested process, tell the client how it ended, and stop it when the client or the server is gone."""
+    """Fork the requested process, report its exit status to the client, and stop it when the client or the server is gone."""
     head, numbers, _, _ = socket.recv_fds(connection, 8, 3)
     length, asked = int.from_bytes(head, "big"), b""
     while len(asked) < length and (more := connection.recv(1 << 20)):
@@ -139,12 +138,12 @@ def _keep(connection: socket.socket) -> NoReturn:
 
 
 def _become(numbers: Sequence[int], asked: Mapping[str, Any]) -> NoReturn:
-    """Become the process that Python would be with these arguments, except that libraries are imported already."""
+    """Become the process that Python would start with these arguments, except that libraries are already imported."""
     for target, number in enumerate(numbers):
         os.dup2(number, target)
         os.close(number)
     for name in [name for name in sys.modules if name.partition(".")[0] == "harness"]:
-        del sys.modules[name]  # it may run in another copy of this repository
+        del sys.modules[name]  # the process may run in another copy of this repository
     os.chdir(asked["folder"])
     os.environ.clear()
     os.environ.update(asked["environment"])
@@ -154,7 +153,7 @@ def _become(numbers: Sequence[int], asked: Mapping[str, Any]) -> NoReturn:
 
 
 def _run(arguments: Sequence[str], folder: str) -> int:
-    """Run what stands after `python` on a command line, and return its exit status."""
+    """Run the arguments of a `python` command line, and return the exit status."""
     kind, program, *sys.argv[1:] = (word for word in arguments if word != "-u")
     try:
         if kind == "-m":
@@ -179,7 +178,7 @@ def _end(status: int) -> NoReturn:
     """Exit without tearing down thousands of modules, which takes a second."""
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # its other end, or itself, is closed
+        with suppress(OSError, ValueError):  # the stream or its other end is closed
             stream.flush()
     os._exit(status)
 

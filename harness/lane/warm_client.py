@@ -1,6 +1,6 @@
-"""Stands in for Python on a command line: it passes its arguments, stdin, stdout and stderr to a server of `warm.py`.
+"""Stands in for Python on a command line, and passes its arguments, stdin, stdout and stderr to a server of `warm.py`.
 
-It runs once for each process that the server forks, so it imports next to nothing.
+It runs once for each process that the server forks, so it imports as little as possible.
 """
 
 import json
@@ -11,7 +11,7 @@ import sys
 
 
 def main() -> int:
-    """Wait for the process that the server forks, and exit as it does."""
+    """Wait for the process that the server forks, and return its exit status."""
     # On Ctrl-C that process ends by itself. Killing this one ends it too.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     asked = json.dumps({"arguments": sys.argv[2:], "folder": os.getcwd(), "environment": dict(os.environ)}).encode()
@@ -21,7 +21,7 @@ def main() -> int:
         server.connect(name)
         socket.send_fds(server, [len(asked).to_bytes(8, "big")], [0, 1, 2])
         server.sendall(asked)
-        # Only that process keeps the pipes, so that their other ends notice when it ends.
+        # Leave the pipes to that process alone, so that their other ends notice when it ends.
         nothing = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(nothing, number)

@@ -1,4 +1,4 @@
-"""Take the census anew, from the verdicts of the lanes in `out/`."""
+"""Rewrite the census from the verdicts of the lanes in `out/`."""
 
 import argparse
 from pathlib import Path
@@ -13,7 +13,7 @@ def take(out: Path = OUT, patches: Path = PATCHES, file: Path = FILE) -> Path:
     """Write the census of the lanes in `out/` that have no other problem.
 
     Raises:
-        HarnessError: there is none, or a verdict does not hold for another reason
+        HarnessError: there is no such lane, or a verdict does not hold for another reason
     """
 
     lanes, stale = views.read(out, patches)
@@ -32,4 +32,4 @@ def take(out: Path = OUT, patches: Path = PATCHES, file: Path = FILE) -> Path:
 
 def command(parser: argparse.ArgumentParser) -> None:
     """Declare `census`."""
-    parser.set_defaults(run=lambda options: print(f"wrote {take().relative_to(ROOT)}: look at its diff, and run `nox` again"))
+    parser.set_defaults(run=lambda options: print(f"wrote {take().relative_to(ROOT)}: review its diff, and run `nox` again"))

@@ -1,6 +1,6 @@
-"""Look at the page in a real Chromium: `python -m harness.show.look`, in the environment of the lock `browser`.
+"""Check the page in a real Chromium: `python -m harness.show.look`, in the environment of the lock `browser`.
 
-It takes pictures. It fails if the console says something, if the page asks for a resource, scrolls sideways, has too little
+It takes screenshots. It fails if the console has messages, if the page requests a resource, scrolls sideways, has too little
 contrast or cells too small to touch, or if the details of a cell do not open by keyboard and close by Esc and by their button.
 """
 
@@ -19,10 +19,10 @@ from harness.command import status
 
 WIDTHS = (360, 768, 1280)
 THEMES = ("light", "dark")
-# As WCAG 2.2 has it for level AA.
+# The limits of WCAG 2.2 for level AA.
 CONTRAST, TOUCH = 4.5, 24
 
-# Text with less contrast to what is behind it than CONTRAST, its own colour and that of the first ancestor with one.
+# Text whose contrast is below CONTRAST, from its own colour and the first background colour among its ancestors.
 FAINT = """
 const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
   .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
@@ -43,7 +43,7 @@ return [...document.querySelectorAll('.grid td button')].map(e => e.getBoundingC
 
 
 def look(page: Path, pictures: Path) -> list[str]:
-    """Open the page at every width, in light and in dark, take a picture of each, and return what is wrong with it.
+    """Open the page at every width, in light and in dark, take a screenshot of each, and return the problems.
 
     Raises:
         HarnessError: there is no page, or no browser
@@ -77,15 +77,15 @@ def _open(chromium: webdriver.Chrome, page: Path, width: int, theme: str) -> Non
 
 
 def _problems(chromium: webdriver.Chrome, width: int) -> Iterator[str]:
-    """Find what is wrong with the page as it stands, with everything unfolded."""
+    """Find problems of the open page, with everything unfolded."""
     for entry in chromium.get_log("browser"):
         yield f"the console says {entry['message']}"
     for entry in chromium.execute_script("return performance.getEntriesByType('resource').map(e => e.name)"):
-        yield f"the page asks for {entry}"
+        yield f"the page requests {entry}"
     chromium.execute_script("document.querySelectorAll('details').forEach(e => e.open = true)")
-    # Not innerWidth, which grows on a phone with what does not fit.
+    # Not innerWidth, which grows on a phone if the content does not fit.
     if (taken := chromium.execute_script("return document.documentElement.scrollWidth")) > width:
-        yield f"the page scrolls sideways, it takes {taken} px"
+        yield f"the page scrolls sideways: it is {taken} px wide"
     for text in chromium.execute_script(FAINT, CONTRAST):
         yield f"too little contrast, {text}"
     if small := chromium.execute_script(SMALL, TOUCH):
@@ -94,7 +94,7 @@ def _problems(chromium: webdriver.Chrome, width: int) -> Iterator[str]:
 
 
 def _follow_a_cell(chromium: webdriver.Chrome) -> Iterator[str]:
-    """Open the details of a cell by keyboard, leave them by Esc and by their button, and open them again."""
+    """Open the details of a cell by keyboard, close them by Esc and by their button, and open them again."""
     cell = chromium.find_element(By.CSS_SELECTOR, ".grid td button")
     chromium.execute_script("arguments[0].closest('details').open = true; arguments[0].focus()", cell)
     details = chromium.find_element(By.ID, str(cell.get_attribute("popovertarget")))
@@ -108,12 +108,12 @@ def _follow_a_cell(chromium: webdriver.Chrome) -> Iterator[str]:
         yield from (f"too little contrast, {text}" for text in chromium.execute_script(FAINT, CONTRAST))
         chromium.switch_to.active_element.send_keys(leave)
         if details.is_displayed() or chromium.switch_to.active_element != cell:
-            yield f"the details of a cell do not lead back to it by {'Esc' if leave == Keys.ESCAPE else 'Close'}"
+            yield f"{'Esc' if leave == Keys.ESCAPE else 'Close'} in the details of a cell does not return to the cell"
     cell.send_keys(Keys.ENTER)
 
 
 def _photograph(chromium: webdriver.Chrome, file: Path) -> None:
-    """Take a picture of the whole page, however long it is."""
+    """Take a screenshot of the whole page, however long it is."""
     size = chromium.execute_script("const e = document.documentElement; return [innerWidth, e.scrollHeight]")
     clip = {"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1}
     shot = chromium.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
@@ -121,14 +121,14 @@ def _photograph(chromium: webdriver.Chrome, file: Path) -> None:
 
 
 def main() -> bool:
-    """Look at out/report.html, and say whether nothing is wrong with it."""
+    """Check out/report.html, and say whether it has no problems."""
     page, pictures = OUT / "report.html", OUT / "page"
     problems = look(page, pictures)
     print("", *(f"- {problem}" for problem in problems), sep="\n")
     print(
         f"{len(problems)} problems"
         if problems
-        else f"nothing is wrong with the page; pictures in {pictures.relative_to(ROOT)}"
+        else f"the page has no problems; screenshots are in {pictures.relative_to(ROOT)}"
     )
     return not problems
 

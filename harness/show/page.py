@@ -1,6 +1,6 @@
-"""Draw the verdicts of `out/` as one page, `out/report.html`, and its picture alone as `out/matrix.svg`.
+"""Render the verdicts of `out/` as one page, `out/report.html`, and its picture as `out/matrix.svg`.
 
-The page needs no network, no script and no folder beside it; the same verdicts give the same bytes.
+The page needs no network, no script and no other files. The same verdicts give the same bytes.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from harness.show.figures import picture, plot
 from harness.verdict.catalogue import by_kind
 from harness.verdict.report import SAYS, SHAPES, SIGNS
 
-# What other sessions leave in out/, in the order of the page, and the session that makes it.
+# The tables of other sessions in out/, in the order of the page, with their titles.
 TABLES = {
     "demo": "Upstream's demo",
     "necessity": "Necessity",
@@ -33,14 +33,14 @@ TABLES = {
     "repeat": "Repetition",
     "compare": "Comparison",
     "benchmark": "Cost of the patches",
-    "benchmark-full": "A model of full size",
+    "benchmark-full": "A full-size model",
     "benchmark-scaling": "Scaling",
 }
 ABOUT = {
     "cpu": "The host's CPU.",
     "cuda": "An NVIDIA or AMD GPU.",
     "mps": "The GPU of a Mac.",
-    "sim": "A device built for these tests: it computes in memory of its own, and has no float64. It says nothing about CUDA or MPS.",
+    "sim": "A device built for these tests, with separate memory and without float64. It says nothing about CUDA or MPS.",
     "xla": "The core of the suite, through torch_xla.",
 }
 LONGEST = 600
@@ -52,20 +52,20 @@ def write(out: Path = OUT, patches: Path = PATCHES) -> Path:
     """Write the page and the picture.
 
     Args:
-        out: the folder that has the verdicts, and gets both
+        out: the folder of the verdicts, where both are written
         patches: the series that the verdicts must be about
 
     Returns:
         the page
 
     Raises:
-        HarnessError: there is no verdict on this series, or a file is not what a session writes
+        HarnessError: there is no verdict on this series, or a session's file is malformed
     """
     lanes, stale = views.read(out, patches)
     if not lanes:
         raise HarnessError("; ".join(["there is no verdict on this series", *stale.values()]) + ": run `nox -s verdict` first")
     tables = {name: read_table(out / f"{name}.json", title, patches) for name, title in TABLES.items()}
-    # What else ran on a device stays folded.
+    # Further lanes of a device are folded.
     main = views.main(lanes)
     drawing = picture.context(main, out, patches)
     svg = templates().get_template("matrix.svg.jinja").render(drawing) + "\n"
@@ -99,7 +99,7 @@ def write(out: Path = OUT, patches: Path = PATCHES) -> Path:
 
 
 def templates(*, autoescape: bool = True) -> Environment:
-    """Return the templates of the page, the picture and the table of patches, with what they call."""
+    """Return the templates of the page, the picture and the table of patches, with their filters."""
     environment = Environment(
         loader=FileSystemLoader([Path(__file__).parent, Path(picture.__file__).parent]),
         autoescape=autoescape,
@@ -112,7 +112,7 @@ def templates(*, autoescape: bool = True) -> Environment:
 
 
 def read_patch(file: Path) -> dict[str, Any]:
-    """Read what a patch says of itself, and its diff."""
+    """Read the message of a patch, and its diff."""
     message = BytesParser(policy=email.policy.default).parsebytes(file.read_bytes())
     said, _, diff = f"\n{message.get_content()}".partition("\n---\n")
     about = re.sub(r"(^|\n\n)(\S+: .*\n?)+$", "", said.removeprefix("\n"))
@@ -129,12 +129,12 @@ def read_patch(file: Path) -> dict[str, Any]:
 
 
 def read_table(file: Path, title: str, patches: Path = PATCHES) -> dict[str, Any]:
-    """Read the table that another session left, with the others that it left beside it and what does not hold.
+    """Read the table of another session, with its further tables and its problems.
 
     Raises:
-        HarnessError: it is no such table
+        HarnessError: the file is not such a table
     """
-    # What follows a hyphen is an option of the session.
+    # The part after a hyphen is an option of the session.
     session = file.stem.replace("-", " -- --", 1)
     rerun = f"run `python3 -m nox -s {session}`"
     none: dict[str, Any] = {"title": title, "columns": [], "rows": [], "others": [], "problems": [], "plot": None}
@@ -145,9 +145,9 @@ def read_table(file: Path, title: str, patches: Path = PATCHES) -> dict[str, Any
         table = json.loads(file.read_text(encoding="utf-8"))
         first, *others = (_whole(t) for t in (table, *table.get("others", ())))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise HarnessError(f"{file.name} is no table of title, columns, rows and note ({error}): {rerun}") from None
+        raise HarnessError(f"{file.name} is not a table with title, columns, rows and note ({error}): {rerun}") from None
     if world.is_stale(table, patches):
-        return {**none, "stale": True, "note": f"What there is of it is {world.STALE}: {rerun}."}
+        return {**none, "stale": True, "note": f"This is {world.STALE}: {rerun}."}
     problems = list(table.get("problems", []))
     if not (problems or table.get("holds")):
         problems.append("it does not say that it holds")
@@ -155,7 +155,7 @@ def read_table(file: Path, title: str, patches: Path = PATCHES) -> dict[str, Any
 
 
 def _plot(file: Path) -> dict[str, str] | None:
-    """Return what was drawn from a table, as an address that needs no file, and its words."""
+    """Return the figure that was drawn from a table, as a data URL with its alternative text."""
     if (found := plot.drawn(file)) is None:
         return None
     svg, words = found
@@ -163,12 +163,12 @@ def _plot(file: Path) -> dict[str, str] | None:
 
 
 def as_address(svg: str) -> str:
-    """Return a drawing as an address that needs no file."""
+    """Return a drawing as a data URL."""
     return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 
 def read_pictures(folder: Path) -> list[dict[str, str]]:
-    """Read the pictures of the demo, before and after: what each shows, and the file as base64."""
+    """Read the demo's screenshots, first upstream and then patched: what each shows, and the file as base64."""
     files = sorted(folder.glob("*.png"), key=lambda file: (not file.name.startswith("upstream"), file.name))
     return [
         {"shows": re.sub(r"-\d-|-", " ", file.stem), "data": base64.b64encode(file.read_bytes()).decode("ascii")}
@@ -177,15 +177,15 @@ def read_pictures(folder: Path) -> list[dict[str, str]]:
 
 
 def _whole(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Take from a table what is drawn of it."""
+    """Return the parts of a table that the page shows."""
     found = {"title": str(table["title"]), "columns": list(table["columns"]), "rows": table["rows"], "note": table["note"]}
     if any(len(row) != len(found["columns"]) for row in found["rows"]):
-        raise ValueError("a row is not as long as the columns")
+        raise ValueError("a row has more or fewer cells than there are columns")
     return found
 
 
 def _code(text: object) -> Markup:
-    """Mark up what stands between backticks."""
+    """Mark up the text between backticks as code."""
     parts = re.split("`([^`]+)`", str(text))
     return Markup().join(Markup("<code>{}</code>").format(part) if n % 2 else escape(part) for n, part in enumerate(parts))
 
@@ -196,7 +196,7 @@ def _opening(text: str) -> str:
 
 
 def clip(message: str, longest: int = LONGEST) -> str:
-    """Shorten a message, and rid it of this host's folders and of what HTML cannot hold."""
+    """Shorten a message, and remove this host's folders and characters that HTML cannot contain."""
     text = "".join(c for c in message.replace(f"{ROOT}/", "") if c.isprintable() or c == "\n")
     return text if len(text) <= longest else f"{text[:longest].rstrip()}… ({len(text)} characters)"
 

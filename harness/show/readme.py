@@ -14,7 +14,7 @@ from harness.show import page, views
 from harness.verdict import report
 from harness.verdict.catalogue import by_kind
 
-# README shows no verdict without these.
+# README is updated only if these lanes ran.
 LANES = ("cpu", "sim")
 
 
@@ -24,16 +24,16 @@ def update(
     picture: Path = ROOT / ".github" / "matrix.svg",
     patches: Path = PATCHES,
 ) -> None:
-    """Write between the marks that README has for it, and all of `patches/README.md`.
+    """Rewrite README between its marks, and all of `patches/README.md`.
 
     Args:
         readme: the file
-        out: the folder that has the verdict of every lane
-        picture: where README shows the picture from
-        patches: the series that the verdicts must be about, and the folder that gets their table
+        out: the folder with the verdict of every lane
+        picture: the file that README shows as its picture
+        patches: the series that the verdicts must be about, and the folder where their table is written
 
     Raises:
-        HarnessError: there are no such marks, or no verdict, or one that is stale
+        HarnessError: README has no such marks, or a verdict is missing or stale
     """
     lanes, stale = views.read(out, patches)
     if missing := [name for name in LANES if name not in {lane.name for lane in lanes}]:
@@ -44,8 +44,8 @@ def update(
     opening, end_of_mark, rest = rest.partition("-->\n")
     _, closing, after = rest.partition("<!-- /verdict -->")
     if not closing:
-        raise HarnessError(f"{readme.name} has no place for the verdict between <!-- verdict --> and <!-- /verdict -->")
-    page.write(out, patches)  # for the picture, of the same verdicts
+        raise HarnessError(f"{readme.name} has no place for the verdict: expected <!-- verdict --> and <!-- /verdict -->")
+    page.write(out, patches)  # draws the picture of the same verdicts
     table = patches / "README.md"
     drawn = out / "matrix.svg"
     shown = f"![{ElementTree.parse(drawn).findtext('{*}title')}]({picture.relative_to(readme.parent).as_posix()})"
@@ -56,7 +56,7 @@ def update(
 
 
 def _block(lanes: Sequence[views.Lane], not_run: Mapping[str, str], picture: str, table: str) -> list[str]:
-    """Say what README says of the verdicts, line by line."""
+    """Render README's verdicts, line by line."""
     records = [(lane.name, lane.record) for lane in lanes]
     lines = [report.claim(name, r["holds"], r["counts"], r["same bits"]) for name, r in records]
     bugs = by_kind(bug["kind"] for bug in views.bugs(lanes))
@@ -67,10 +67,10 @@ def _block(lanes: Sequence[views.Lane], not_run: Mapping[str, str], picture: str
 
 
 def by_patch(lanes: Sequence[views.Lane], patches: Path = PATCHES) -> str:
-    """Say of each patch what it changes, and which bugs it fixes, as Markdown.
+    """Render as Markdown what each patch changes, and which bugs it fixes.
 
     Args:
-        lanes: those that ran, one for a device
+        lanes: the lanes that ran, one for each device
         patches: the series
     """
     bugs = views.bugs(lanes)
@@ -98,13 +98,13 @@ def by_patch(lanes: Sequence[views.Lane], patches: Path = PATCHES) -> str:
 
 
 def _files(patch: Mapping[str, Any]) -> str:
-    """Name what a patch changes."""
+    """List the files that a patch changes."""
     names = [f"`{name.removeprefix('src/liquid_audio/')}`" for name in patch["files"]]
     return f"Changes {', '.join(names)}: +{patch['added']} −{patch['removed']}."
 
 
 def _cell(gives: Sequence[str]) -> str:
-    """Fit an exception into a cell of a table, without what differs from host to host."""
+    """Fit an exception into a table cell, without the parts that differ between hosts."""
     if not gives:
         return "no test shows it"
     words = re.sub(r"(?<=\b0x)[0-9a-f]{6,}", "…", page.clip(gives[0]))
@@ -112,7 +112,7 @@ def _cell(gives: Sequence[str]) -> str:
 
 
 def _tally(shown: Mapping[str, int] | None) -> str:
-    """Say how many tests show a bug on a device, and whether all of them pass with the patches."""
+    """State how many tests show a bug on a device, and whether all of them pass with the patches."""
     if not shown:
         return "–"
     fixed = shown["fixed"] == shown["shown"] > 0

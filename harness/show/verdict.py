@@ -1,4 +1,4 @@
-"""Run the lanes, and draw the page of what they found."""
+"""Run the lanes, and write the page with their verdicts."""
 
 import argparse
 from pathlib import Path
@@ -10,12 +10,12 @@ from harness.verdict.lane import run_every_lane, run_lane
 
 def command(parser: argparse.ArgumentParser) -> None:
     """Declare `verdict`."""
-    parser.add_argument("--device", help="the lane (default: cpu, and sim where there is a compiler)")
+    parser.add_argument("--device", help="the lane (default: cpu, and sim if there is a compiler)")
     parser.add_argument(
-        "--checkpoint", type=Path, help="folder of a real checkpoint, a lane of its own (default: the tiny one)"
+        "--checkpoint", type=Path, help="folder of a real checkpoint, which makes a separate lane (default: the tiny one)"
     )
-    parser.add_argument("--stack", help="name the stack that this environment is, and write out/<device>-<stack>/")
-    parser.add_argument("--verbose", action="store_true", help="pytest's own output, in place of a line of progress")
+    parser.add_argument("--stack", help="the stack that this environment must match; writes out/<device>-<stack>/")
+    parser.add_argument("--verbose", action="store_true", help="show pytest's own output instead of a progress line")
     parser.set_defaults(run=_run)
 
 

@@ -1,4 +1,4 @@
-"""What the lanes of `out/` found, as the page and the picture show it."""
+"""The results of the lanes in `out/`, arranged for the page and the picture."""
 
 import re
 from collections import Counter
@@ -19,10 +19,10 @@ LINE = 130
 
 @dataclass(frozen=True)
 class Lane:
-    """A lane that left a verdict.
+    """A lane with a verdict.
 
     Attributes:
-        name: of its folder, "cpu" or "cpu-floor"
+        name: the name of its folder, such as "cpu" or "cpu-floor"
         record: its verdict.json
         runs: the suite's runs on "upstream" and "patched"
     """
@@ -33,7 +33,7 @@ class Lane:
 
     @property
     def command(self) -> str:
-        """What runs it anew."""
+        """The command that runs it again."""
         device, options = self.record["lane"], self.record.get("options", [])
         if self.record["stack"] == stacks.OWN:
             return " ".join(["python -m harness verdict --device", device, *options])
@@ -44,7 +44,7 @@ class Lane:
 
 
 def read(out: Path, patches: Path) -> tuple[list[Lane], dict[str, str]]:
-    """Read the lanes that left a verdict on a series; say of each other folder why it does not count."""
+    """Read the lanes with a verdict on a series, and say why each other folder does not count."""
     lanes, stale = [], {}
     for file in sorted(out.glob("*/verdict.json")):
         name = file.parent.name
@@ -54,10 +54,10 @@ def read(out: Path, patches: Path) -> tuple[list[Lane], dict[str, str]]:
             stale[name] = f"out/{name} has no verdict that this version can read"
             continue
         if world.is_stale(record, patches):
-            stale[name] = f"what out/{name} holds is {world.STALE}"
+            stale[name] = f"out/{name} is {world.STALE}"
             continue
         if (own := evidence.lane_of(record)) != name:
-            stale[name] = f"what out/{name} holds is the record of another lane, {own}"
+            stale[name] = f"out/{name} contains the record of another lane, {own}"
             continue
         logs = {
             tree: (file.parent / f"{tree}.jsonl", file.parent / f"{tree}.collected.json") for tree in ("upstream", "patched")
@@ -66,8 +66,8 @@ def read(out: Path, patches: Path) -> tuple[list[Lane], dict[str, str]]:
         if _is_of(record, runs):
             lanes.append(Lane(name, record, runs))
         else:
-            stale[name] = f"the logs in out/{name} are of another run than its verdict"
-    # The two that every host has come first.
+            stale[name] = f"the logs in out/{name} are not from the run of its verdict"
+    # The two lanes that every host has come first.
     return sorted(lanes, key=lambda lane: (lane.record["lane"] not in ("cpu", "sim"), lane.name)), stale
 
 
@@ -78,7 +78,7 @@ def main(lanes: Sequence[Lane]) -> list[Lane]:
 
 
 def _is_of(record: Mapping[str, Any], runs: Mapping[str, Run]) -> bool:
-    """Say whether a verdict was made from these runs: of the same outcomes, among them those that it says failed."""
+    """Say whether a verdict matches these runs: the counts agree, and every test that it says failed did fail."""
     ran = all(run.results for run in runs.values())
     counts = outcomes(runs["upstream"], runs["patched"]) if ran else {}
     shown = [test for bug in record["bugs"] for test in bug["shown"]]
@@ -87,7 +87,7 @@ def _is_of(record: Mapping[str, Any], runs: Mapping[str, Run]) -> bool:
 
 
 def blocks(lane: Lane) -> Iterator[dict[str, Any]]:
-    """Lay out what became of audio: a block for each container, a row for each dtype, a cell for each shape."""
+    """Lay out the results for audio: a block for each container, a row for each dtype, a cell for each shape."""
     tests: dict[tuple[str, str], dict[str, list[re.Match[str]]]] = {}
     for test in sorted(lane.runs["patched"].results.keys() | lane.runs["upstream"].results.keys()):
         if match := FORM.search(test):
@@ -114,7 +114,7 @@ def _cell(lane: Lane, form: tuple[str, str, str], matches: Sequence[re.Match[str
 
 
 def _side(run: Run, matches: Sequence[re.Match[str]]) -> dict[str, Any]:
-    """Sum up a cell's tests on one tree, what is the same once; its kind is theirs where they agree."""
+    """Sum up a cell's tests on one tree, with equal results grouped. Its kind is that of its tests if they agree."""
     groups: dict[tuple[str, ...], dict[str, Any]] = {}
     outcomes = Counter[str]()
     for match in matches:
@@ -134,7 +134,7 @@ def _side(run: Run, matches: Sequence[re.Match[str]]) -> dict[str, Any]:
 
 
 def bugs(lanes: Sequence[Lane]) -> list[dict[str, Any]]:
-    """Gather what every lane says of each bug: its tests, and the exceptions that they gave, the most frequent in a line."""
+    """Collect each bug from all lanes: its tests and their exceptions, with the most frequent one in a line."""
     bugs: dict[str, dict[str, Any]] = {}
     for lane in lanes:
         results = lane.runs["upstream"].results
@@ -168,7 +168,7 @@ def _by_a_test(kind: str, _: str, where: str) -> bool:
 
 
 def runs(lanes: Sequence[Lane]) -> dict[str, Any]:
-    """Say of each lane where it ran, with what, and how to run it again."""
+    """Make the table of where each lane ran, with which packages, and how to run it again."""
     rows = []
     for lane in lanes:
         host, packages, seconds = (lane.record[name] for name in ("host", "packages", "seconds"))
@@ -181,11 +181,11 @@ def runs(lanes: Sequence[Lane]) -> dict[str, Any]:
                 f"`{lane.command}`",
             ]
         )
-    return {"columns": ["lane", "host", "packages", "ran", "again"], "rows": rows}
+    return {"columns": ["lane", "host", "packages", "ran", "command"], "rows": rows}
 
 
 def not_run(lanes: Sequence[Lane]) -> dict[str, str]:
-    """Gather what no lane ran, with the reason that says most."""
+    """Collect the devices that no lane ran on, each with the most informative reason."""
     ran = {lane.record["lane"] for lane in lanes}
     reasons: dict[str, str] = {}
     for lane in lanes:

@@ -1,4 +1,4 @@
-"""Each command of `python -m harness` is found by its name, and ends with a status that says what came of it."""
+"""Each command of `python -m harness` is found by its name, and its exit status says how it ended."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Documents name what is there: files, sessions and commands; and README is short."""
+"""Documents name only files, sessions and commands that exist, and README is short."""
 
 import ast
 import re
@@ -13,9 +13,9 @@ from harness.__main__ import COMMANDS
 
 TRACKED = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
 DOCUMENTS = [name for name in TRACKED if name.endswith(".md")]
-# Where the paths of the repository begin; what a run writes, into out/ and .cache/, is not there before.
+# The top-level folders of the repository. out/ and .cache/ are not among them, because they exist only after a run.
 TOPS = {name.partition("/")[0] for name in TRACKED if "/" in name}
-EVIDENCE = "fixtures/evidence"  # nobody may have given any yet
+EVIDENCE = "fixtures/evidence"  # it may not exist yet
 LONGEST = 120
 
 every_document = pytest.mark.parametrize("document", DOCUMENTS)

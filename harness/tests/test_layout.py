@@ -10,14 +10,14 @@ from harness.__main__ import COMMANDS
 
 HARNESS = ROOT / "harness"
 MOST_MODULES, MOST_LINES, MOST_WORDS = 8, 250, 3
-# What upstream gets is no module of the harness.
+# The files for upstream are not modules of the harness.
 SENT = set((HARNESS / "ship" / "pr").glob("test_*.py"))
 MODULES = [file for file in sorted(HARNESS.rglob("*.py")) if "tests" not in file.parts and file not in SENT]
 FOLDERS = sorted({file.parent for file in MODULES} - {HARNESS})
 
 
 def imported(source):
-    """List what of the harness a module imports, anywhere in it, by dotted name."""
+    """List the dotted names that a module imports from the harness, at any depth."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "harness")
@@ -26,7 +26,7 @@ def imported(source):
 
 
 def backwards(source, stage):
-    """List the imports that a module of a stage, or of none, may not have: from later stages."""
+    """List the imports that a module of this stage, or of no stage, may not have."""
     allowed = STAGES[: STAGES.index(stage) + 1] if stage else ()
     return [name for name in imported(source) if name.split(".")[1] in STAGES and name.split(".")[1] not in allowed]
 
@@ -46,7 +46,7 @@ def test_every_folder_is_a_stage_or_a_part_of_one():
 
 
 def test_a_module_imports_from_its_own_stage_and_from_earlier_ones():
-    # The first module of all imports that of the command which it is asked for.
+    # `__main__.py` imports the module of the requested command.
     modules = [file for file in MODULES if file != HARNESS / "__main__.py"]
     found = {named(file): backwards(file.read_text(encoding="utf-8"), stage_of(file)) for file in modules}
     assert {file: names for file, names in found.items() if names} == {}

@@ -1,4 +1,4 @@
-"""What a user's shell, git or editor adds reaches no run, and a verdict is tied to all that it hangs on."""
+"""Settings of the user's shell, git and editor do not reach a run, and a verdict is tied to every file that it depends on."""
 
 import errno
 import os
@@ -33,7 +33,7 @@ def test_a_shell_adds_nothing(monkeypatch):
 
 
 def test_options_of_a_shell_and_a_pytest_ini_leave_the_suite_whole(monkeypatch, tmp_path):
-    # Both were seen to leave a verdict that held, of 31 tests.
+    # Either of these once left a verdict that held on only 31 tests.
     test = "tests/test_signatures.py"
     monkeypatch.setenv("PYTEST_ADDOPTS", f"--deselect {test}::test_the_waveform_is_annotated")
     ini = ROOT / "pytest.ini"
@@ -49,7 +49,7 @@ def test_options_of_a_shell_and_a_pytest_ini_leave_the_suite_whole(monkeypatch, 
 
 
 def test_git_of_a_hook_leaves_no_unpatched_tree(monkeypatch, tmp_path):
-    # With these git applies nothing and exits with 0: the tree was then kept as patched.
+    # With these variables git applies nothing and exits with 0, and the tree was once kept as if it were patched.
     monkeypatch.setenv("GIT_DIR", str(ROOT / ".git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(ROOT))
     cache = tmp_path / "cache"
@@ -79,7 +79,7 @@ def test_sessions_are_not_told_what_a_shell_says_to_python(name):
 
 @pytest.fixture
 def repository(tmp_path):
-    """What a verdict hangs on, each file a line."""
+    """The files that a verdict depends on, one line each."""
     for name in world.SUITE:
         file = tmp_path / name if name.endswith((".py", ".ini")) else tmp_path / name / "file"
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The catalogue of bugs, `tests/bugs.toml`: the tests that show each bug, and the reasons for which they fail."""
+"""The catalogue of bugs, `tests/bugs.toml`: the tests that show each bug, and the reasons why they fail."""
 
 import re
 import tomllib
@@ -12,19 +12,19 @@ from harness import ROOT, HarnessError
 from harness.lane.results import Result
 
 CATALOGUE = ROOT / "tests" / "bugs.toml"
-# The kinds of entries. Only the first is a bug as a maintainer would use the word.
+# The kinds of entries. Only the first is what a maintainer would call a bug.
 KINDS = {"wrong": "bug", "refuses": "refusal", "lacks": "gap"}
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a test fails on upstream: an exception that comes from the package, or what the test itself found.
+    """Why a test fails on upstream: an exception from the package, or a check of the test itself.
 
     Attributes:
         type: name of the exception's type
         message: a regular expression that its message matches
-        at: functions of the package, as `file.py:function`; the innermost one of the traceback is among them
-        judged: what the test compared, if no function of the package raised
+        at: functions of the package, as `file.py:function`; one of them is the package's innermost frame
+        judged: what the test compared, if no function of the package raised the exception
     """
 
     type: str
@@ -50,14 +50,14 @@ class Bug:
 
     Attributes:
         id: never reused
-        title: what goes wrong, for people
-        threads: where it was reported
+        title: what goes wrong, in prose
+        threads: URLs where it was reported
         kind: a key of KINDS
         patch: file name of the patch that fixes it
         lanes: the lanes that it shows on
-        not_on: stacks on which it does not show there
-        reasons: the exceptions that upstream gives, any one of them
-        tests: ids of the tests that show it, from the file's name on, where * stands for anything
+        not_on: stacks on which it does not show, even on those lanes
+        reasons: why its tests fail on upstream; each fails for one of these
+        tests: ids of the tests that show it, starting at the file name; * matches anything
     """
 
     id: str
@@ -76,13 +76,13 @@ class Bug:
 
 
 def names(glob: str, test: str) -> bool:
-    """Say whether an entry of the catalogue, in which * stands for anything, names a test."""
+    """Say whether a glob of the catalogue, in which * matches anything, names a test."""
     return re.fullmatch(re.escape(glob).replace(r"\*", ".*"), test.removeprefix("tests/")) is not None
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The known bugs, and the reasons for which a test may be skipped."""
+    """The known bugs, and the permitted reasons to skip a test."""
 
     bugs: tuple[Bug, ...]
     skips: tuple[str, ...] = ()
@@ -96,7 +96,7 @@ def read_catalogue(path: Path) -> Catalogue:
     """Read the bug catalogue.
 
     Raises:
-        HarnessError: an id stands twice, or an entry lacks what makes it checkable
+        HarnessError: an id occurs twice, or an entry cannot be checked because a field is missing or invalid
     """
     data = tomllib.loads(path.read_text(encoding="utf-8"))
     bugs = []
@@ -112,7 +112,7 @@ def read_catalogue(path: Path) -> Catalogue:
             raise HarnessError(f"{path.name}: {bug.id} needs reasons, tests and lanes")
         if any(bool(reason.at) == bool(reason.judged) for reason in bug.reasons):
             raise HarnessError(
-                f"{path.name}: each reason of {bug.id} says either where in the package it comes from (at) or what "
+                f"{path.name}: each reason of {bug.id} must say either where in the package it comes from (at) or what "
                 "the test compared (judged)"
             )
         if bug.kind not in KINDS:

@@ -1,8 +1,8 @@
-"""The census, `tests/census.txt`: how many tests there are and what their results are, which a verdict has to match.
+"""The census, `tests/census.txt`: the number of tests and their results, which a verdict must match.
 
 A comparison of two runs does not show that a test has vanished. The census does: for each lane it has a line for each test
-function and for each glob of each bug, and a diff shows what was added or removed. `python -m harness census` writes it again
-from the last verdicts. A lane on another stack has lines only where they differ from those of its device.
+function and for each glob of each bug, and a diff shows what was added or removed. `python -m harness census` rewrites it from
+the last verdicts. A lane on another stack has lines only where they differ from those of its device.
 """
 
 import re
@@ -16,12 +16,12 @@ from harness.verdict.catalogue import Catalogue, names
 
 FILE = ROOT / "tests" / "census.txt"
 HEAD = """\
-# Written by `python -m harness census`. For each lane and test function: tests, fail→pass, pass→pass, the same bits on both trees.
-# For each lane and glob of a bug in bugs.toml: the tests that it names.
+# Written by `python -m harness census`. For each lane and test function: tests, fail→pass, pass→pass, the same bits on both
+# trees. For each lane and glob of a bug in bugs.toml: the tests that it names.
 """
-# The first words of the problems that a new census solves.
+# How problems begin that a new census solves.
 OURS = (f"{FILE.name} has no census of ", "census: ")
-# What a line counts, by the test function or the bug and its glob.
+# The counts of a line, by test function, or by bug and glob.
 type Counts = dict[str, tuple[int, ...]]
 
 
@@ -48,7 +48,7 @@ def read(file: Path = FILE) -> dict[str, Counts]:
     """Read the census, by lane.
 
     Raises:
-        HarnessError: a line is none of a census
+        HarnessError: a line is malformed
     """
     lanes: dict[str, Counts] = {}
     for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
@@ -61,12 +61,12 @@ def read(file: Path = FILE) -> dict[str, Counts]:
 
 
 def expected(lanes: Mapping[str, Counts], lane: str, device: str) -> Counts:
-    """Return what a lane has to count. Where it has no line of its own, its device's line holds."""
+    """Return the counts that a lane must have. If it has no line of its own, the line of its device applies."""
     return {**lanes.get(device, {}), **lanes.get(lane, {})}
 
 
 def totals(lane: str, device: str, file: Path = FILE) -> dict[str, int]:
-    """Return how many tests of a lane fail on upstream alone, and how many pass on both trees, by the census."""
+    """Return how many tests of a lane fail only on upstream, and how many pass on both trees, according to the census."""
     counts = [n for n in expected(read(file), lane, device).values() if len(n) > 1]
     return {kind: total for kind, k in (("fail→pass", 1), ("pass→pass", 2)) if (total := sum(n[k] for n in counts))}
 
@@ -75,12 +75,12 @@ def differences(found: Counts, lane: str, device: str, file: Path = FILE) -> Ite
     """List where a lane differs from the census."""
     known = expected(read(file), lane, device)
     if not known:
-        yield f"{file.name} has no census of {lane}: where this is right, write it with `python -m harness census`"
+        yield f"{file.name} has no census of {lane}: if this is right, write it with `python -m harness census`"
         return
     for key in sorted(known.keys() | found.keys()):
         was, now = known.get(key, ()), found.get(key, ())
         if was != now:
-            yield f"census: {key} counts {_words(now)}, and {file.name} says {_words(was)}: see `python -m harness census`"
+            yield f"census: {key} counts {_words(now)}, but {file.name} says {_words(was)}: see `python -m harness census`"
 
 
 def _words(counts: tuple[int, ...]) -> str:
@@ -91,7 +91,7 @@ def write(found: Mapping[str, tuple[str, Counts]], file: Path = FILE) -> None:
     """Replace the census of some lanes.
 
     Args:
-        found: by lane, its device and what it counted; the device's own lane is written first
+        found: by lane, its device and its counts; the device's own lane is written first
         file: the census
 
     Raises:

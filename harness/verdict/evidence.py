@@ -1,7 +1,7 @@
-"""Evidence from hosts that CI does not reach: the verdict of a lane there, as a small JSON to commit.
+"""Evidence from hosts that CI does not reach: the verdict of a lane on such a host, as a small JSON file to commit.
 
 A lane that does not run cites it with its date and host. It never counts as a pass of this run, and it is stale as soon as a
-file differs that its verdict depends on. It needs only the standard library, for `harness.verdict.gate`.
+file changes that its verdict depends on. This module needs only the standard library, for `harness.verdict.gate`.
 """
 
 import argparse
@@ -38,7 +38,7 @@ FIELDS: dict[str, type] = {
 }
 
 
-# Fields that a record may have.
+# Fields that a record may also have.
 OPTIONAL = ("stack", "lock sha256")
 
 
@@ -46,7 +46,7 @@ def read_record(file: Path) -> dict[str, Any]:
     """Read a verdict.json or an evidence file.
 
     Raises:
-        HarnessError: it is no JSON, or lacks what a verdict has to say
+        HarnessError: the file is not JSON, or not the record of a verdict
     """
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
@@ -54,37 +54,37 @@ def read_record(file: Path) -> dict[str, Any]:
     except ValueError as error:
         wrong = str(error)
     except (AttributeError, KeyError, TypeError) as error:
-        wrong = f"a part of it is of another form ({error!r})"
+        wrong = f"a part of it has the wrong form ({error!r})"
     if wrong:
-        raise HarnessError(f"{file} is no record of a verdict, {wrong}: remove it or make it anew")
+        raise HarnessError(f"{file} is not the record of a verdict, {wrong}: delete it or create it again")
     return dict(record)
 
 
 def _lacks(record: Any) -> Iterator[str]:
-    """Find why JSON is no record of a verdict."""
+    """Find why JSON is not the record of a verdict."""
     if not isinstance(record, dict):
-        yield "it holds no object"
+        yield "it is not a JSON object"
         return
     for name, kind in FIELDS.items():
         if not isinstance(record.get(name), kind):
-            yield f"{name!r} is missing or no {kind.__name__}"
+            yield f"{name!r} is missing or not a {kind.__name__}"
     for name in ("system", "machine", "device"):
         if not isinstance(record["host"].get(name), str):
-            yield f"{name!r} of its host is missing or no str"
+            yield f"{name!r} of its host is missing or not a str"
     date.fromisoformat(record["date"])
-    # A verdict that holds has counts, and nothing that contradicts it.
+    # A verdict that holds has counts, and nothing contradicts it.
     if record["holds"] and not record["counts"].get("fail→pass"):
-        yield "it holds and counts no test that fails as published and passes patched"
+        yield "it holds but counts no test that fails as published and passes patched"
     if record["holds"] and record.get("problems"):
-        yield "it holds and names problems"
+        yield "it holds but names problems"
     if record["holds"] and set(record["counts"]) - {"fail→pass", "pass→pass"}:
-        yield "it holds and counts tests that do not pass patched"
+        yield "it holds but counts tests that do not pass patched"
     if record["holds"] and any(
         not shown or _number(shown) != bug["fixed"] for bug in record["bugs"] for shown in [bug["shown"]]
     ):
-        yield "it holds and has a bug that is not shown or not fixed"
+        yield "it holds but has a bug that is not shown or not fixed"
     if record["holds"] and record["counts"].get("fail→pass") != _all_shown(record["bugs"]):
-        yield "it holds, and its bugs are not shown by as many tests as it counts"
+        yield "it holds but its bugs are not shown by as many tests as it counts"
     if record["same bits"] > record["counts"].get("pass→pass", 0):
         yield "it counts more tests with the same bits than pass on both packages"
 
@@ -96,7 +96,7 @@ def lane_of(record: Mapping[str, Any]) -> str:
 
 
 def invented(record: Mapping[str, Any]) -> str:
-    """Say how a record that claims to hold contradicts the catalogue or the census; "" if it does not."""
+    """Say how a record that claims to hold contradicts the catalogue or the census; empty if it does not."""
     device, lane = record["lane"], lane_of(record)
     bugs = [b.id for b in read_catalogue(CATALOGUE).bugs if device in b.lanes and record.get("stack") not in b.not_on]
     if record["holds"] and sorted(bug["id"] for bug in record["bugs"]) != sorted(bugs):
@@ -107,25 +107,25 @@ def invented(record: Mapping[str, Any]) -> str:
 
 
 def _number(shown: Any) -> int:
-    """Count tests, which a verdict lists and evidence counts."""
+    """Return a number of tests. A verdict lists the tests, and evidence only counts them."""
     return shown if isinstance(shown, int) else len(shown)
 
 
 def _all_shown(bugs: Sequence[Mapping[str, Any]]) -> int:
-    """Count the tests of all bugs, which are all that fail as published."""
+    """Count the tests of all bugs, which are all the tests that fail as published."""
     listed = {test for bug in bugs if not isinstance(bug["shown"], int) for test in bug["shown"]}
     return len(listed) + sum(bug["shown"] for bug in bugs if isinstance(bug["shown"], int))
 
 
 def write(verdict: Path, folder: Path = FOLDER) -> Path:
-    """Write the evidence of a lane to `<lane>-<host>.json`. It replaces that of an earlier host of the same kind.
+    """Write the evidence of a lane to `<lane>-<host>.json`. It replaces earlier evidence from a host of the same kind.
 
     Args:
         verdict: the lane's verdict.json
-        folder: where committed evidence is
+        folder: the folder of committed evidence
 
     Returns:
-        the file
+        the file that was written
     """
     record = {name: value for name, value in read_record(verdict).items() if name in (*FIELDS, *OPTIONAL)}
     record["bugs"] = [{"id": bug["id"], "shown": len(bug["shown"]), "fixed": bug["fixed"]} for bug in record["bugs"]]
@@ -138,10 +138,10 @@ def write(verdict: Path, folder: Path = FOLDER) -> Path:
 
 
 def cite(not_run: Mapping[str, str], folder: Path = FOLDER, patches: Path = PATCHES) -> dict[str, str]:
-    """Add committed evidence on each lane to the reason for which it did not run.
+    """Add committed evidence for each lane to the reason why it did not run.
 
     Raises:
-        HarnessError: a file of the folder is no record of a verdict
+        HarnessError: a file of the folder is not the record of a verdict
     """
     records = sorted((read_record(file) for file in folder.glob("*.json")), key=lambda record: str(record["date"]))
     return {
@@ -166,7 +166,7 @@ def command(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> bool:
-    from harness.verdict.lane import run_lane  # which imports this module, and more than the standard library
+    from harness.verdict.lane import run_lane  # imports this module, and more than the standard library
 
     found = run_lane(options.device).verdict
     print(f"wrote {write(OUT / found.lane / 'verdict.json').relative_to(ROOT)}: commit it")

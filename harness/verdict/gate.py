@@ -1,4 +1,4 @@
-"""Check that every lane of a CI run reported a verdict that holds. Standard library alone: it runs without a stack."""
+"""Check that every lane of a CI run reported a verdict that holds. Needs only the standard library, and so no stack."""
 
 import argparse
 import json
@@ -23,13 +23,13 @@ def check(
 
     Args:
         folder: the downloaded reports, `<artifact>/<lane>/verdict.json`
-        required: `<artifact>/<lane>` that must hold
-        optional: those that are shown and need not
-        jobs: what became of the jobs behind them, which must be "success"
+        required: lanes that must hold, as `<artifact>/<lane>`
+        optional: lanes that are shown but need not hold
+        jobs: results of the jobs behind them, which must be "success"
         patches: the series that the reports must be about
 
     Returns:
-        sentences, none if the gate opens
+        one sentence for each problem; empty if the gate opens
     """
     problems = [f"the job {name} ended as {result}" for name, result in (jobs or {}).items() if result != "success"]
     print("| lane | verdict |\n|---|---|")
@@ -40,14 +40,14 @@ def check(
             problems.append(f"{lane}: {words}")
     for lane in optional:
         print(f"| {lane}, not required | {_report(folder, lane, patches)[1]} |")
-    # A lane that is not on the list could vanish unnoticed.
+    # A lane that is missing from the list could vanish unnoticed.
     found = {file.parent.relative_to(folder).as_posix() for file in folder.glob("*/*/verdict.json")}
-    problems += [f"{lane}: reported, and not on the gate's list" for lane in sorted(found - {*required, *optional})]
+    problems += [f"{lane}: reported, but not on the gate's list" for lane in sorted(found - {*required, *optional})]
     return problems
 
 
 def _report(folder: Path, lane: str, patches: Path) -> tuple[bool, str]:
-    """Say whether one report is there, is of its lane and of these files, and holds; and why, in words."""
+    """Say whether a report exists, belongs to its lane and these files, and holds; and explain why."""
     file = folder / lane / "verdict.json"
     if not file.is_file():
         return False, "did not report"
@@ -66,10 +66,10 @@ def _report(folder: Path, lane: str, patches: Path) -> tuple[bool, str]:
 
 
 def _misplaced(lane: str, record: Mapping[str, Any]) -> Iterator[str]:
-    """Compare a record with the folder that it lies in, `<session>-<runner>-py<version>/<device>[-<stack>]`."""
+    """Compare a record with the name of its folder, `<session>-<runner>-py<version>/<device>[-<stack>]`."""
     artifact, _, name = lane.partition("/")
     if name != (own := lane_of(record)):
-        yield f"it is of {own}"
+        yield f"it is for {own}"
     match = re.fullmatch(r"(?P<session>[^-]+)-(?P<runner>.+)-py(?P<python>[\d.]+)", artifact)
     if match and not str(record["host"].get("python", "")).startswith(f"{match['python']}."):
         yield f"it ran on Python {record['host'].get('python')}"
@@ -87,9 +87,11 @@ def _misplaced(lane: str, record: Mapping[str, Any]) -> Iterator[str]:
 def command(parser: argparse.ArgumentParser) -> None:
     """Declare `gate`."""
     parser.add_argument("folder", type=Path, help="the reports, <artifact>/<lane>/verdict.json")
-    parser.add_argument("--require", nargs="+", required=True, metavar="LANE", help="<artifact>/<lane> that must hold")
-    parser.add_argument("--optional", nargs="*", default=[], metavar="LANE", help="those that are shown and need not")
-    parser.add_argument("--jobs", type=json.loads, default={}, help='what became of the jobs: {"lint": {"result": "success"}}')
+    parser.add_argument(
+        "--require", nargs="+", required=True, metavar="LANE", help="lanes that must hold, as <artifact>/<lane>"
+    )
+    parser.add_argument("--optional", nargs="*", default=[], metavar="LANE", help="lanes that are shown but need not hold")
+    parser.add_argument("--jobs", type=json.loads, default={}, help='results of the jobs: {"lint": {"result": "success"}}')
     parser.set_defaults(run=_run)
 
 
@@ -97,5 +99,5 @@ def _run(options: argparse.Namespace) -> bool:
     jobs = {name: job["result"] for name, job in options.jobs.items()}
     problems = check(options.folder, options.require, options.optional, jobs)
     print("", *(f"- {problem}" for problem in problems), sep="\n")
-    print("**The gate is shut.**" if problems else "**Every lane reported a verdict that holds.**")
+    print("**The gate is closed.**" if problems else "**Every lane reported a verdict that holds.**")
     return not problems

@@ -1,9 +1,9 @@
 """Compare the suite's two runs, by bug.
 
-The verdict of a lane holds when the tests that fail on upstream are exactly those that the catalogue names, each for
-the catalogued reason; every one of them passes on patched; no other test fails there; and no case went missing.
-Anything that keeps the comparison from being made (an empty run, a crashed worker, an error in set-up, an unlisted
-skip) is a problem too: a verdict that could not be reached does not hold.
+The verdict of a lane holds if the tests that fail on upstream are exactly those that the catalogue names, each for a
+catalogued reason; all of them pass on patched; no other test fails there; and no test is missing. Anything that prevents
+the comparison (an empty run, a crashed worker, an error in set-up, an unlisted skip) is a problem too: a verdict that
+cannot be reached does not hold.
 """
 
 import re
@@ -19,7 +19,7 @@ NO_BUG = "the catalogue has no bug"
 
 @dataclass(frozen=True)
 class Shown:
-    """A bug as this lane showed it.
+    """A bug, as a lane showed it.
 
     Attributes:
         tests: ids that failed on upstream for the bug's reason
@@ -37,10 +37,10 @@ class Verdict:
 
     Attributes:
         lane: such as "cpu"
-        counts: tests by what became of them, such as "fail→pass"
+        counts: number of tests by their two outcomes, such as "fail→pass"
         shown: the lane's bugs, in the catalogue's order
-        problems: sentences, none if the verdict holds
-        same_bits: how many tests passed on both and recorded the same digest
+        problems: one sentence each; empty if the verdict holds
+        same_bits: how many tests passed on both trees and recorded the same digest
     """
 
     lane: str
@@ -51,12 +51,12 @@ class Verdict:
 
     @property
     def holds(self) -> bool:
-        """Whether there is no problem."""
+        """Whether there are no problems."""
         return not self.problems
 
 
 def judge(upstream: Run, patched: Run, catalogue: Catalogue, lane: str, stack: str | None = None) -> Verdict:
-    """Compare the two runs of a lane. A stack matters for bugs that do not show on it."""
+    """Compare the two runs of a lane. The stack matters for bugs that do not show on every stack."""
     bugs = catalogue.on(lane, stack)
     tests = sorted(upstream.collected | patched.collected | upstream.results.keys() | patched.results.keys())
     problems = [*_incomplete("upstream", upstream, catalogue), *_incomplete("patched", patched, catalogue)]
@@ -86,7 +86,7 @@ def judge(upstream: Run, patched: Run, catalogue: Catalogue, lane: str, stack: s
             problems.append(
                 f"{bug.id}: not fixed on patched, {len(bad)} of its tests do not pass, such as {bad[0]} ({bug.patch})"
             )
-        # Of a run that did not come to its end it is unknown what it would have shown.
+        # What a run that did not finish would have shown is unknown.
         if not shown[bug.id] and upstream.finished and patched.finished:
             problems.append(f"{bug.id}: no test shows this bug on upstream")
 
@@ -100,27 +100,27 @@ def judge(upstream: Run, patched: Run, catalogue: Catalogue, lane: str, stack: s
 
 
 def outcomes(upstream: Run, patched: Run) -> dict[str, int]:
-    """Count tests by what became of them, such as "fail→pass"."""
+    """Count tests by their two outcomes, such as "fail→pass"."""
     tests = upstream.collected | patched.collected | upstream.results.keys() | patched.results.keys()
     return dict(Counter(f"{_word(upstream.results.get(t))}→{_word(patched.results.get(t))}" for t in sorted(tests)))
 
 
 def _incomplete(name: str, run: Run, catalogue: Catalogue) -> Iterator[str]:
-    """Find what makes a run useless as evidence."""
+    """Find why a run cannot serve as evidence."""
     if not run.collected or not (run.results or run.begun):
         yield f"{name}: no test ran"
         return
     if not run.finished:
         where = f", and stopped in {', '.join(sorted(run.begun))}" if run.begun else ""
-        yield f"{name}: pytest did not come to its end{where}: {len(run.collected - run.results.keys())} tests have no result"
+        yield f"{name}: pytest did not finish{where}: {len(run.collected - run.results.keys())} tests have no result"
         return
     failed = any(result.outcome in ("failed", "error") for result in run.results.values())
     if run.red is not None and run.red != failed:
-        yield f"{name}: pytest's exit status says that {'a test' if run.red else 'no test'} failed, and its results say otherwise"
+        yield f"{name}: pytest's exit status says that {'a test' if run.red else 'no test'} failed, but its results differ"
     for test in sorted(run.collected - run.results.keys()):
-        yield f"{name}: {test} was collected and has no result"
+        yield f"{name}: {test} was collected but has no result"
     for test in sorted(run.results.keys() - run.collected):
-        yield f"{name}: {test} has a result and was not collected"
+        yield f"{name}: {test} has a result but was not collected"
     for test, result in sorted(run.results.items()):
         if result.outcome == "error":
             yield f"{name}: {test} broke outside its body: {f'{result.type} {_line(result.message)}'.strip()}"
@@ -135,7 +135,7 @@ def _unexpected(test: str, before: Result, after: Result, named: list[Bug]) -> I
     elif named and before.outcome != "failed":
         yield f"{test}: {before.outcome} on upstream, should fail for {named[0].id}"
     elif named and not shows(before, named[0]):
-        yield f"{test}: fails on upstream with {_came(before)}, which is not the reason of {named[0].id}"
+        yield f"{test}: fails on upstream with {_came(before)}, which is not the reason for {named[0].id}"
     elif not named and before.outcome == "failed":
         yield f"{test}: fails on upstream for an unlisted reason, {_came(before)}"
     # A catalogued test that does not pass is reported once, under its bug.
@@ -150,7 +150,7 @@ def surprise(test: str, result: Result, bugs: Sequence[Bug], catalogue: Catalogu
 
     Args:
         test: its id
-        bugs: those that show on the tree; none on patched
+        bugs: the bugs that show on the tree; none on patched
     """
     named = [bug for bug in bugs if bug.shown_by(test)]
     if named:

@@ -1,4 +1,4 @@
-"""Run a lane: the suite on both trees, the verdict, and what it leaves in `out/<lane>/`."""
+"""Run a lane: the suite on both trees, the verdict, and the files in `out/<lane>/`."""
 
 import json
 import platform
@@ -24,21 +24,21 @@ from harness.verdict.report import Lane, example, markdown, show, summarise
 
 NOTHING: Mapping[str, str] = {}
 TREES = ("upstream", "patched")
-CHANGED = "files that a verdict hangs on were changed while the suite ran: run it again"
+CHANGED = "files that the verdict depends on changed while the suite ran: run it again"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A lane that was asked for: its runs wait for their turn, or have begun.
+    """A requested lane, whose runs have begun or wait for their turn.
 
     Attributes:
         lane: the device
-        name: that of its folder and in the report
+        name: its name in the report, and that of its folder
         stack: the packages of this environment
         options: further ones for pytest
         trees: upstream and patched
-        catalogue: what is expected
-        digest: of all that the verdict hangs on, before the runs
+        catalogue: the expected bugs
+        digest: that of every file that the verdict depends on, before the runs
         begun: a run for each tree
         not_run: other lanes, and why they did not run
     """
@@ -55,14 +55,14 @@ class Asked:
 
     @property
     def real(self) -> bool:
-        """Say whether another checkpoint than the tiny one was asked for."""
+        """Say whether a checkpoint other than the tiny one was requested."""
         return "--checkpoint" in self.options
 
 
 def run_every_lane(*options: str, stack: str | None = None, verbose: bool = False) -> bool:
-    """Run the lanes that a host without a GPU has: the CPU's and that of the stand-in accelerator.
+    """Run the lanes of a host without a GPU: the CPU and the stand-in accelerator.
 
-    Their verdict is `out/verdict.md`, or `out/verdict-<stack>.md`. For the rest see `run_lane`.
+    Writes their verdict to `out/verdict.md`, or `out/verdict-<stack>.md`. For the arguments see `run_lane`.
 
     Returns:
         whether every verdict holds
@@ -88,12 +88,12 @@ def run_lane(lane: str, *options: str, stack: str | None = None, verbose: bool =
     Args:
         lane: a device
         options: further ones for pytest
-        stack: the one that this environment must be; found out if None
-        verbose: let pytest speak for itself, in place of a line of progress
+        stack: the stack that this environment must match; detected if None
+        verbose: show pytest's own output instead of a progress line
 
     Raises:
-        HarnessError: this host cannot compute on the device, this environment is not the stack,
-            or the trees cannot be built or are the same
+        HarnessError: this host cannot compute on the device, this environment does not match the stack,
+            or the trees cannot be built or are identical
     """
     return _run([lane], options, stack, NOTHING, verbose=verbose)[0]
 
@@ -101,7 +101,7 @@ def run_lane(lane: str, *options: str, stack: str | None = None, verbose: bool =
 def _run(
     lanes: Sequence[str], options: Sequence[str], stack: str | None, absent: Mapping[str, str], *, verbose: bool
 ) -> list[Lane]:
-    """Run lanes, which share what they can; `absent` are those that this host was found to lack."""
+    """Run lanes with a shared server and queue. `absent` names the lanes that this host lacks, each with the reason."""
     if stack:
         require_stack(stack)
     for lane in lanes:
@@ -109,27 +109,27 @@ def _run(
     runs = 1 if verbose else min(map(at_once, lanes))
     with warm.python(lanes[0], environment(lanes[0])) as python, Turns(runs, python, verbose=verbose) as turns:
         asked = [_ask(lane, options, stack or own_stack(), absent, turns) for lane in lanes]
-        # No lane says that one beside it did not run.
+        # A lane must not say that another lane of this call did not run.
         others = [{name: why for name, why in each.not_run.items() if name not in lanes} for each in asked]
         return [_answer(replace(each, not_run=not_run)) for each, not_run in zip(asked, others, strict=True)]
 
 
 def _ask(lane: str, options: Sequence[str], stack: str, absent: Mapping[str, str], turns: Turns) -> Asked:
-    """Check that there is something to run on a lane, and queue its runs."""
+    """Check that a lane can run, and queue its runs."""
     checkpoint = Path(options[options.index("--checkpoint") + 1]) if "--checkpoint" in options else None
     if checkpoint:
         real.require(checkpoint)
     both = {name: trees.resolve(name) for name in TREES}
     if both["upstream"].digest == both["patched"].digest:
         raise HarnessError("upstream and patched are the same tree: the series changes nothing")
-    # A real checkpoint is a lane of its own, which never replaces that of the tiny one.
+    # A real checkpoint is a separate lane, which never replaces that of the tiny one.
     name = named(f"real-{lane}" if checkpoint else lane, stack)
     folder = OUT / name
-    # What an earlier run said would stand beside what this one says, and remain if this one is interrupted.
+    # Delete an earlier run's files, which would contradict this run and outlive it if it is interrupted.
     for said in (folder / "verdict.json", folder / "verdict.md", OUT / f"{named('verdict', stack)}.md"):
         said.unlink(missing_ok=True)
     digest = world.digest(stack)
-    # Where two run at once the longer one first, so that the shorter ones fill what is left of the time. Where one does, in the
+    # If two runs go at once, start the longer one first, so that the shorter one fills the remaining time. Otherwise use the
     # order in which they are shown.
     order = TREES if turns.runs == 1 else TREES[::-1]
     begun = {tree: turns.add(tree, lane, folder, *options) for tree in order}
@@ -139,7 +139,7 @@ def _ask(lane: str, options: Sequence[str], stack: str, absent: Mapping[str, str
 
 
 def _answer(asked: Asked) -> Lane:
-    """Wait for the runs of a lane, show how far they are, judge them, and write what was found."""
+    """Wait for the runs of a lane, show their progress, judge them, and write the verdict."""
     runs, seconds = {}, {}
     for name, tree in asked.trees.items():
         print(f"\n{name}: liquid-audio {wheels.RELEASE.version}, {tree.digest[:12]}", flush=True)
@@ -161,7 +161,7 @@ def _judge(asked: Asked, runs: Mapping[str, Run]) -> Verdict:
     upstream, patched = (runs[tree] for tree in TREES)
     verdict = replace(judge(upstream, patched, asked.catalogue, asked.lane, asked.stack), lane=asked.name)
     if asked.real and (other := real.heard(patched, asked.lane)):
-        # Each test of words would say the same.
+        # Every test that compares words would report the same.
         verdict = replace(verdict, problems=(real.show(other),))
     elif verdict.counts and not asked.real:
         counted = census.count(upstream, patched, asked.catalogue, asked.lane)
@@ -173,7 +173,7 @@ def _judge(asked: Asked, runs: Mapping[str, Run]) -> Verdict:
 
 
 def _record(asked: Asked, done: Lane) -> dict[str, Any]:
-    """Say what was found, of what, on what, for `verdict.json`."""
+    """Return the content of `verdict.json`: the verdict, its inputs and the host."""
     verdict = done.verdict
     return {
         "holds": verdict.holds,
@@ -206,7 +206,7 @@ def _record(asked: Asked, done: Lane) -> dict[str, Any]:
 
 
 def _not_run(lane: str, options: Sequence[str], absent: Mapping[str, str]) -> dict[str, str]:
-    """Say which lanes nobody may take for granted, and why they did not run."""
+    """Return the lanes that did not run, each with the reason."""
     others = [name for name in devices.NEEDS if name != lane]
     reasons = {"sim": "not asked for", **{name: devices.lacks(name) or "not asked for" for name in others}, **absent}
     reasons.pop(lane, None)

@@ -1,4 +1,4 @@
-"""A real checkpoint, given by `--checkpoint`, which makes a lane of its own."""
+"""A real checkpoint, given by `--checkpoint`, which makes a separate lane."""
 
 import filecmp
 from pathlib import Path
@@ -18,25 +18,25 @@ CANONICAL = "tests/test_transcription.py::test_canonical_waveform_gives_the_spok
 
 
 def require(folder: Path, option: str = "--checkpoint") -> None:
-    """Check that a folder holds a real checkpoint, before anything runs.
+    """Check that a folder contains a real checkpoint, before anything runs.
 
     Args:
-        folder: that was given
-        option: that gave it
+        folder: the folder
+        option: the option that named it, for messages
 
     Raises:
-        HarnessError: the folder lacks a part, or holds the tiny checkpoint
+        HarnessError: the folder lacks a part, or contains the tiny checkpoint
     """
     for part in PARTS:
         if not (folder / part).is_file():
             raise HarnessError(f"{option} {folder}: there is no {part}: expected the folder of a whole LFM2-Audio checkpoint")
-    # One file is enough: saving a checkpoint may rewrite its settings.
+    # One identical file is enough, because saving a checkpoint may rewrite its settings.
     if any(filecmp.cmp(folder / part, TINY / part, shallow=False) for part in ("config.json", "model.safetensors")):
-        raise HarnessError(f"{option} {folder} is the tiny checkpoint, which is used without it")
+        raise HarnessError(f"{option} {folder} is the tiny checkpoint, which is the default: leave the option out")
 
 
 def heard(run: Run, lane: str) -> list[tuple[str, str, str, float]]:
-    """List the clips that a checkpoint misheard: clip, spoken words, heard words, word error rate."""
+    """List the clips that a checkpoint misheard, each with its spoken words, heard words and word error rate."""
     found = []
     for clip in clips():
         result = run.results.get(CANONICAL.format(lane=lane, clip=clip.id))
@@ -47,9 +47,9 @@ def heard(run: Run, lane: str) -> list[tuple[str, str, str, float]]:
 
 
 def show(found: list[tuple[str, str, str, float]]) -> str:
-    """Print a table of what was misheard, and sum it up in a sentence."""
-    table = Table("clip", "spoken", "heard", "WER", title="What this checkpoint hears otherwise", title_justify="left")
+    """Print a table of the misheard clips, and sum it up in a sentence."""
+    table = Table("clip", "spoken", "heard", "WER", title="Clips that this checkpoint mishears", title_justify="left")
     for clip, spoken, words, wer in found:
         table.add_row(clip, spoken, words or "nothing", f"{wer:.0%}")
     Console(highlight=False).print(table)
-    return f"the checkpoint hears {len(found)} of {len(clips())} clips otherwise than the manifest: no test of words can judge on it"
+    return f"the checkpoint mishears {len(found)} of {len(clips())} clips: tests that compare words cannot judge with it"

@@ -1,4 +1,4 @@
-"""Say what a verdict found: in the terminal, and as Markdown."""
+"""Report a verdict, in the terminal and as Markdown."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,14 +11,14 @@ from harness.lane.results import Run
 from harness.verdict.catalogue import Bug, by_kind
 from harness.verdict.judge import Shown, Verdict
 
-# The shapes of audio in the suite's ids, as people write them.
+# The shapes of audio in the suite's ids, in the usual notation.
 SHAPES = {"1d": "(n,)", "1xn": "(1, n)", "nx1": "(n, 1)", "2xn": "(2, n)", "nx2": "(n, 2)", "nx8": "(n, 8)"}
-# What the catalogue says of the release, in a cell.
+# What the release does, by the kind of bug, in a cell.
 SAYS = {"wrong": "does wrong", "refuses": "refuses", "lacks": "lacks"}
-# What becomes of a form of audio, where all its tests agree.
+# The sign for a form of audio if all its tests agree.
 SIGNS = {"right": "✓", "features": "~", "wrong": "≠", "refused": "✗"}
-HEARD = {"right": "right", "features": "right words with other features", "wrong": "wrong words", "refused": "refused"}
-# The id of a test that hears a clip in some form of audio.
+HEARD = {"right": "right", "features": "right words with different features", "wrong": "wrong words", "refused": "refused"}
+# The id of a test that transcribes a clip in some form of audio.
 FORM = re.compile(r"test_any_form_of_audio\w+\[[^-]+-(?P<dtype>[^-]+)-(?P<form>[^-]+-[^-]+)-(?P<shape>[^-]+)-(?P<clip>.+)\]")
 
 
@@ -28,9 +28,9 @@ class Lane:
 
     Attributes:
         upstream: the suite's run on the published package
-        patched: and on the patched one
-        seconds: how long each took
-        not_run: what else there is to run, and why it did not
+        patched: the suite's run on the patched package
+        seconds: how long each run took
+        not_run: lanes that did not run, each with the reason
     """
 
     verdict: Verdict
@@ -41,7 +41,7 @@ class Lane:
 
 
 def example(shown: Shown, upstream: Run) -> str:
-    """Give one real exception from before, in a line."""
+    """Return the exception of one test on upstream, in one line."""
     if not shown.tests:
         return "not shown"
     result = upstream.results[shown.tests[0]]
@@ -49,7 +49,7 @@ def example(shown: Shown, upstream: Run) -> str:
 
 
 def in_a_line(kind: str, message: str) -> str:
-    """Shorten an exception to a line."""
+    """Shorten an exception to one line."""
     first = next(iter(message.splitlines()), "")
     return f"{kind}: {first[:110]}{'…' * (len(first) > 110)}" if first else f"{kind}, without a message"
 
@@ -59,13 +59,13 @@ def _fixed(shown: Shown) -> bool:
 
 
 def markdown(lanes: Sequence[Lane]) -> str:
-    """Render the verdicts of some lanes for job summaries; the same results give the same bytes."""
+    """Render the verdicts of some lanes for job summaries. The same results give the same bytes."""
     names = [lane.verdict.lane for lane in lanes]
     lines = [*(_claim(lane.verdict) for lane in lanes), "", *_matrix(lanes)]
     found: dict[str, tuple[Shown, Lane]] = {}
     for lane in lanes:
         for shown in lane.verdict.shown:
-            found[shown.bug.id] = (shown, lane)  # the last lane is the one where devices tell the most
+            found[shown.bug.id] = (shown, lane)  # the last lane wins, because a second device shows the most
     if found:
         lines += [f"1.3.0 has {by_kind(shown.bug.kind for shown, _ in found.values())}:", ""]
     lines += [
@@ -90,17 +90,17 @@ def _claim(verdict: Verdict) -> str:
 
 
 def claim(lane: str, holds: bool, counts: Mapping[str, int], same_bits: int) -> str:
-    """Say in a line of Markdown what a verdict says."""
+    """State a verdict in one line of Markdown."""
     return f"- **The verdict {'holds' if holds else 'does not hold'}** on `{lane}`: {_sums(counts, same_bits)}."
 
 
 def missing(not_run: Mapping[str, str]) -> str:
-    """Say in a line what did not run, and why."""
+    """State in one line what did not run, and why."""
     return f"Not run: {'; '.join(f'{name} ({reason})' for name, reason in not_run.items())}."
 
 
 def _cell(verdict: Verdict, bug: Bug) -> str:
-    """Say how many tests showed a bug on a lane, and what became of it."""
+    """State how many tests showed a bug on a lane, and whether it is fixed."""
     shown = next((shown for shown in verdict.shown if shown.bug == bug), None)
     if shown is None:
         return "–"
@@ -108,7 +108,7 @@ def _cell(verdict: Verdict, bug: Bug) -> str:
 
 
 def _matrix(lanes: Sequence[Lane]) -> Iterator[str]:
-    """Draw what became of audio, by container, dtype, device and shape: a sign for 1.3.0 and one for patched."""
+    """Draw the results by container, dtype, lane and shape of audio: a sign for 1.3.0 and one for patched."""
     cells: dict[str, dict[tuple[str, str], list[str]]] = {}
     for lane in lanes:
         for test in sorted(lane.patched.results):
@@ -130,7 +130,7 @@ def _matrix(lanes: Sequence[Lane]) -> Iterator[str]:
 
 
 def _sign(run: Run, tests: list[str]) -> str:
-    """Sum up tests in a sign: a question mark where they differ."""
+    """Sum up tests in one sign; a question mark if they differ."""
     heard = {run.results[test].heard if test in run.results else "missing" for test in tests}
     return SIGNS.get(heard.pop(), "?") if len(heard) == 1 else "?"
 
@@ -161,7 +161,7 @@ def show(lane: Lane) -> None:
 
 
 def summarise(lanes: Sequence[Lane]) -> None:
-    """Print what came of each lane, a line each."""
+    """Print the verdict of each lane in one line."""
     console = Console(highlight=False, soft_wrap=True)
     for lane in lanes:
         verdict, times = lane.verdict, ", ".join(f"{name} {s:.0f} s" for name, s in lane.seconds.items())

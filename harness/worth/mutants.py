@@ -1,7 +1,7 @@
-"""Run the mutants of the series: a test kills each one, or it is listed with the reason why none does.
+"""Run the mutants of the series. A test kills each one, or `tests/mutants.toml` lists it with the reason why none does.
 
-`harness.worth.mutate` proposes them, in an environment that has cosmic-ray. What no test kills stands in `tests/mutants.toml`:
-most of it changes nothing, and of the rest the reason says what.
+`harness.worth.mutate` proposes them, in an environment with cosmic-ray. Most of the listed mutants change nothing. For the
+others the reason says what they change.
 """
 
 import argparse
@@ -27,11 +27,11 @@ from harness.worth.trial import Trials, red
 
 LISTED = ROOT / "tests" / "mutants.toml"
 LEAST = 300
-WHOLE = 20  # up to so many parametrisations of a test are all asked
-KILLERS = 16  # tests that are asked first
-QUICK = 1.0  # seconds that such a test takes at the most
-NO_END = "pytest, which does not come to its end"
-# Where the tests of a file are, `tests/test_<name>.py`: they are asked first.
+WHOLE = 20  # a test with up to this many parametrisations runs in full
+KILLERS = 16  # tests that run first
+QUICK = 1.0  # seconds that such a test may take at most
+NO_END = "pytest, which does not finish"
+# The tests of a file, `tests/test_<name>.py`, which run first.
 FIRST = {
     "audio.py": ("audio_input", "properties", "callers", "types"),
     "processor.py": ("audio_input", "lazy_parts", "moves", "device", "signatures"),
@@ -50,14 +50,14 @@ FIRST = {
 
 @dataclass(frozen=True)
 class Mutant:
-    """A file of the patched package, got wrong in one place.
+    """A file of the patched package with one mistake.
 
     Attributes:
         file: its path in the package
-        line: where
-        operator: what was done to it
-        becomes: the line as it is then
-        text: the whole file
+        line: the number of the mutated line
+        operator: the kind of mistake
+        becomes: the mutated line
+        text: the whole mutated file
     """
 
     file: str
@@ -68,13 +68,13 @@ class Mutant:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Return what identifies it, even if its line has moved."""
+        """Return the identity of the mutant, which does not change if its line moves."""
         return self.file, self.becomes
 
 
 @dataclass(frozen=True)
 class Fate:
-    """What became of a mutant: the test that killed it and what that said, or the reason why none does."""
+    """The fate of a mutant: the test that killed it, with its message, or the reason why none does."""
 
     mutant: Mutant
     lane: str = ""
@@ -84,7 +84,7 @@ class Fate:
 
 
 def read_listed(file: Path = LISTED) -> dict[tuple[str, str], str]:
-    """Read the mutants that no test kills, with the reason."""
+    """Read the mutants that no test kills, each with the reason."""
     entries = tomllib.loads(file.read_text(encoding="utf-8")).get("mutant", []) if file.is_file() else []
     return {(entry["file"], line): entry["reason"] for entry in entries for line in entry["becomes"]}
 
@@ -98,11 +98,11 @@ class Hunt:
         self.patched = trees.resolve("patched").path
         self.said = series.lint(self.patched)
         self.costs = {lane: costs(run) for lane, run in green.items()}
-        # The tests that have killed mutants of a file on a lane, which are likely to kill others.
+        # Tests that have killed mutants of a file on a lane are likely to kill others.
         self.killers: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
 
     def __call__(self, mutant: Mutant) -> Fate:
-        """Ask the tests, and upstream's mypy, until one kills it."""
+        """Run the tests, and upstream's mypy, until one kills the mutant."""
         with TemporaryDirectory(dir=self.scratch) as folder:
             tree = without(self.patched, f"{trees.PACKAGE}/{mutant.file}", mutant.text, Path(folder))
             for lane, tests in self.stages(mutant.file):
@@ -116,15 +116,15 @@ class Hunt:
         return Fate(mutant)
 
     def red(self, tree: str, lane: str, tests: list[str]) -> tuple[str, str] | None:
-        """Find a test that turns red by the mutant, and not by the host, or by itself.
+        """Find a test that the mutant turns red, rather than the host or the test itself.
 
         Raises:
-            HarnessError: the patched package does no better
+            HarnessError: the test is red on the patched package too
         """
         found = self.ask(tree, lane, tests)
         if found and found[0] == NO_END:
             self.must_pass(lane, tests)
-            return self.ask(tree, lane, tests)  # one failure is no proof: the host may have run out of memory or time
+            return self.ask(tree, lane, tests)  # one failure proves nothing: the host may have run out of memory or time
         if found and f"tests/{found[0]}" not in self.green[lane].results:
             self.must_pass(lane, [f"tests/{found[0]}"])
         return found
@@ -133,16 +133,20 @@ class Hunt:
         """Run tests on a tree until one turns red."""
         try:
             return red(self.trials.run(tree, lane, tests, "--maxfail", "1"), self.green[lane])
-        except HarnessError as error:  # the mutant cannot be imported, or it waits for ever
+        except HarnessError as error:  # the mutant cannot be imported, or it hangs
             return NO_END, str(error).rpartition(": ")[2]
 
     def must_pass(self, lane: str, tests: list[str]) -> None:
-        """Refuse to take tests for the killers of a mutant that the patched package does not pass either."""
+        """Check that tests pass on the patched package, because otherwise they cannot kill a mutant.
+
+        Raises:
+            HarnessError: one of them does not pass
+        """
         if found := self.ask("patched", lane, tests):
             raise HarnessError(f"{found[0]} is red on the patched package too, on {lane}: {found[1]}")
 
     def stages(self, file: str) -> Iterator[tuple[str, list[str] | None]]:
-        """Give tests in the order of what they tell for what they cost; None, once, for mypy."""
+        """Yield tests in stages, the most telling for their cost first; None, once, for mypy."""
         first, second = self.suites
         for suite in self.suites:
             yield suite.lane, [test for test, _ in self.killers[suite.lane, file].most_common(KILLERS)]
@@ -158,13 +162,13 @@ class Hunt:
             )
 
     def quick(self, suite: Suite, file: str) -> list[str]:
-        """Choose of the sample what is about a file and starts no Python, the fastest first."""
+        """Choose the tests of the sample that concern a file and start no Python, the fastest first."""
         cost = self.costs[suite.lane]
         return sorted((test for test in suite.sample if _near(test, file) and cost[test] < SLOW), key=cost.__getitem__)
 
 
 def compared(green: Run, suite: Suite) -> Run:
-    """Forget the digests of tests that fail as published: a verdict has nothing to compare them with."""
+    """Drop the digests of tests that fail as published, which a verdict cannot compare."""
     named = {test for test in green.results if any(bug.shown_by(test) for bug in suite.bugs)}
     return replace(green, results={t: replace(r, digest="") if t in named else r for t, r in green.results.items()})
 
@@ -174,16 +178,16 @@ def _near(test: str, file: str) -> bool:
 
 
 def run(proposed: Path) -> bool:
-    """Hunt every mutant, into `out/mutants.json` and `out/mutants.md`.
+    """Hunt every mutant, and write `out/mutants.json` and `out/mutants.md`.
 
     Args:
-        proposed: what `harness.worth.mutate` printed
+        proposed: the output of `harness.worth.mutate`
 
     Returns:
-        whether each was killed or is listed, and none is listed that is not there
+        whether every mutant was killed or is listed, and every listed one was proposed
 
     Raises:
-        HarnessError: this host lacks the stand-in accelerator, or there are too few mutants to tell anything
+        HarnessError: this host lacks the stand-in accelerator, or there are too few mutants
     """
     start = time.monotonic()
     devices.refuse("sim", devices.lacks("sim"))
@@ -203,7 +207,7 @@ def run(proposed: Path) -> bool:
         if not (f.test or f.reason)
     ]
     gone = sorted(listed.keys() - {mutant.key for mutant in mutants})
-    problems += [f"tests/mutants.toml lists `{line}` of {file}, which nobody proposes" for file, line in gone]
+    problems += [f"tests/mutants.toml lists `{line}` of {file}, which is no longer proposed" for file, line in gone]
     seconds = round(time.monotonic() - start)
     publish("mutants", killers(fates), table(fates), problems=problems, seconds=seconds)
     print(f"{len(mutants)} mutants, {sum(bool(f.test) for f in fates)} killed, {len(problems)} problems; {seconds} s")
@@ -211,16 +215,16 @@ def run(proposed: Path) -> bool:
 
 
 def killers(fates: Sequence[Fate]) -> Table:
-    """Sum up by file."""
+    """Make the table of how many mutants of each file were killed."""
     rows = []
     for file in sorted({fate.mutant.file for fate in fates}):
         own = [fate for fate in fates if fate.mutant.file == file]
         killed = Counter(fate.test.partition("[")[0] for fate in own if fate.test)
         first = ", ".join(f"{test} {n}" for test, n in killed.most_common(3))
         rows.append([file, str(len(own)), str(killed.total()), str(sum(bool(fate.reason) for fate in own)), first])
-    note = "A mutant is the patched package with one changed line got wrong. The first test that fails kills it, or that gives other "
-    note += "bits where it passes on both packages, or upstream's mypy."
-    return Table("Mutants: what the tests would notice", ("file", "mutants", "killed", "listed", "most often by"), rows, note)
+    note = "A mutant is the patched package with a mistake in one changed line. The first test that fails or gives different "
+    note += "bits kills it, or upstream's mypy does."
+    return Table("Mutants: what the tests notice", ("file", "mutants", "killed", "listed", "most often by"), rows, note)
 
 
 def table(fates: Sequence[Fate]) -> Table:
@@ -235,10 +239,10 @@ def table(fates: Sequence[Fate]) -> Table:
         ]
         for f in sorted(fates, key=lambda fate: (fate.mutant.file, fate.mutant.line))
     ]
-    return Table("Mutants: each", ("line", "what was done", "as it is then", "killed by, or why by none", "which says"), rows)
+    return Table("Mutants: each", ("line", "mistake", "becomes", "killed by, or why not", "message"), rows)
 
 
 def command(parser: argparse.ArgumentParser) -> None:
     """Declare `mutants`."""
-    parser.add_argument("proposed", type=Path, help="what `python -m harness.worth.mutate` printed")
+    parser.add_argument("proposed", type=Path, help="file with the output of `python -m harness.worth.mutate`")
     parser.set_defaults(run=lambda options: run(options.proposed))

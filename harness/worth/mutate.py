@@ -1,8 +1,8 @@
-"""Propose mutants of the series: each changed line with a mistake that a programmer might make.
+"""Propose mutants of the series: each changed line with mistakes that a programmer might make.
 
-The operators are cosmic-ray's, and a few of our own for what it does not know: calls and warnings that are dropped, words,
-devices, arguments that are swapped, exceptions that are wider, narrower or of another type. A mutant is a whole file.
-It runs where cosmic-ray is installed, and prints JSON: `python -m harness.worth.mutate UPSTREAM PATCHED`, with the folders of the trees.
+The operators are those of cosmic-ray, and a few others that it lacks: dropped calls and warnings, changed messages and
+devices, swapped arguments, and exceptions that are wider, narrower or of another type. A mutant is a whole file. The module
+needs cosmic-ray, and prints JSON: `python -m harness.worth.mutate UPSTREAM PATCHED`, with the folders of the trees.
 """
 
 import ast
@@ -15,12 +15,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-# What cosmic-ray replaces by each of the others: one other tells as much.
+# cosmic-ray replaces each of these with every alternative. One alternative is enough.
 ONE_OF = ("NumberReplacer", "ReplaceBinaryOperator", "ReplaceComparisonOperator", "ReplaceUnaryOperator")
-# Files in which a function that the series changes anywhere loses its other statements too, one at a time.
+# In these files, a function that the series changes anywhere also loses its other statements, one at a time.
 WHOLE = ("model/lfm2_audio.py", "processor.py", "utils.py")
 
-# In a line: what is replaced, by what, and how it is called.
+# Replacements in a line: pattern, replacement, and name of the operator.
 LINES = [
     (r'"cuda"', '"mps"', "another device"),
     (r'"cpu"', '"cuda"', "another device"),
@@ -49,12 +49,12 @@ LINES = [
 ]
 
 
-# What is no statement to drop: an assert of upstream's holds for any chat that it made itself.
+# Statements that are not dropped. Asserts are among them, because upstream's hold for any chat that it made itself.
 DEFINITIONS = ast.Assert | ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef
 
 
 def propose(upstream: Path, patched: Path) -> Iterator[dict[str, Any]]:
-    """List the mutants of every file that differs, none twice."""
+    """List the mutants of every file that differs, without duplicates."""
     for file in sorted(patched.rglob("*.py")):
         name = file.relative_to(patched).as_posix()
         text = file.read_text(encoding="utf-8")
@@ -67,25 +67,25 @@ def propose(upstream: Path, patched: Path) -> Iterator[dict[str, Any]]:
                 known.add(what)
                 words = becomes(text, mutant)
                 same[words] += 1
-                words += f" (the {same[words]}. of these)" * (same[words] > 1)
+                words += f" (number {same[words]} of these)" * (same[words] > 1)
                 yield {"file": name, "line": line, "operator": operator, "text": mutant, "becomes": words}
 
 
 def changed(before: str, after: str) -> set[int]:
-    """Return the numbers of the lines that are new or other than before."""
+    """Return the numbers of the lines that are new or changed."""
     matcher = difflib.SequenceMatcher(None, before.splitlines(), after.splitlines(), autojunk=False)
     return {line + 1 for tag, _, _, start, end in matcher.get_opcodes() if tag != "equal" for line in range(start, end)}
 
 
 def functions(text: str, lines: set[int]) -> set[int]:
-    """Add the lines of the functions that the lines are in, with their decorators."""
+    """Add all lines of the functions that contain the lines, with their decorators."""
     nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
     spans = [range(min([node.lineno, *(d.lineno for d in node.decorator_list)]), (node.end_lineno or 0) + 1) for node in nodes]
     return lines.union(*(span for span in spans if lines.intersection(span)))
 
 
 def meaning(text: str) -> str:
-    """Return what a program does, without comments and docstrings; "" if it is none."""
+    """Return the syntax tree of a program, without comments and docstrings; empty if it does not parse."""
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):
@@ -97,7 +97,7 @@ def meaning(text: str) -> str:
 
 
 def becomes(text: str, mutant: str) -> str:
-    """Give the lines of a mutant that are other, or what went."""
+    """Return the changed lines of a mutant, or else the lines that it lacks."""
     lines = list(difflib.unified_diff(text.splitlines(), mutant.splitlines(), n=0, lineterm=""))[2:]
     new = " ".join(line[1:].strip() for line in lines if line.startswith("+"))
     return (
@@ -106,7 +106,7 @@ def becomes(text: str, mutant: str) -> str:
 
 
 def operators(text: str, lines: set[int]) -> Iterator[tuple[str, int, str]]:
-    """Apply cosmic-ray's operators, each where it can change one of the lines."""
+    """Apply cosmic-ray's operators wherever they change one of the lines."""
     from cosmic_ray.ast import ast_nodes, get_ast
     from cosmic_ray.mutating import mutate_code
     from cosmic_ray.operators.provider import OperatorProvider
@@ -116,7 +116,7 @@ def operators(text: str, lines: set[int]) -> Iterator[tuple[str, int, str]]:
     seen: set[tuple[str, Any]] = set()
     for name in provider:
         if provider[name].arguments():
-            continue  # those want to be told what to change
+            continue  # these need arguments that say what to change
         operator = provider[name]()
         positions = [position for node in nodes for position in operator.mutation_positions(node)]
         for occurrence, (start, _) in enumerate(positions):
@@ -138,7 +138,7 @@ def replacements(text: str, lines: set[int]) -> Iterator[tuple[str, int, str]]:
 
 
 def deletions(text: str, lines: set[int]) -> Iterator[tuple[str, int, str]]:
-    """Leave out each statement, and each decorator, that lies in the lines."""
+    """Leave out each statement and each decorator within the lines."""
     whole = text.splitlines(keepends=True)
     for node in ast.walk(ast.parse(text)):
         for line in [d.lineno for d in getattr(node, "decorator_list", ()) if d.lineno in lines]:
@@ -155,7 +155,7 @@ def _is_words(node: ast.stmt) -> bool:
 
 
 def main(arguments: Iterable[str]) -> None:
-    """Print the mutants of two trees' packages."""
+    """Print the mutants, given the package folders of the two trees."""
     upstream, patched = (Path(argument) for argument in arguments)
     json.dump(list(propose(upstream, patched)), sys.stdout)
 

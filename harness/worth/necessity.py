@@ -1,7 +1,7 @@
 """Show that every part of the series is needed, and that each patch does what it says and no more.
 
-Necessity: without any one piece of the series, a test of its patch's bugs turns red. The staircase: after each patch its bugs
-are gone, those of later patches fail as they do on upstream, and nothing else changed.
+Necessity: without any one piece of the series, a test turns red. The staircase: after each patch, its bugs are gone, those of
+later patches show as they do on upstream, and nothing else has changed.
 """
 
 import argparse
@@ -24,29 +24,29 @@ from harness.worth.pieces import Piece, carry, cut
 from harness.worth.sample import SLOW, WORKERS, Suite, each, prepare
 from harness.worth.trial import Trials, red
 
-# A lane, ids of tests, and a run to compare bits with.
+# A lane, the ids of tests, and a run to compare bits with.
 type Stage = tuple[str, list[str], Run | None]
 
 PIECES = """\
-A hunk of a patch, a run of changed lines in it, or a statement that it adds was taken out by itself, out of the whole series, \
-or out of the patches up to its own where a later one rewrote its lines. Needed is what turns a test red, or what upstream's \
-mypy asks for; no test tells of words."""
+A piece is a hunk of a patch, a run of changed lines in it, or a statement that it adds. Each was taken out of the whole \
+series, or of the patches up to its own if a later one rewrote its lines. A piece is needed if a test or upstream's mypy \
+fails without it. No test notices words, which are comments and docstrings."""
 STEPS = """\
-Tests of a sample: every one that stands alone, the first and last of each many-fold one, and on the CPU alone what starts \
-Python anew. A step holds when the bugs of its patches are fixed, those of later ones fail for their own reasons, and all else \
-is as after the whole series."""
+The tests are a sample, with only the first and last case of a test that has many. Tests that start Python run only on the \
+CPU. A step holds if the bugs of its patches are fixed, the tests of later ones fail for their own reasons, and all other \
+results are those of the whole series."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of a piece.
+    """Whether a piece is needed, and by what.
 
     Attributes:
-        where: the tree that it was taken out of, "the series" or that of the patches up to its own
-        by: "test", "mypy", "words" for comments and docstrings that nothing tells of, or "nothing"
-        lane: where a test turned red
+        where: the tree that it was taken out of, "the series" or "the first N" patches
+        by: "test", "mypy", "words" for comments and docstrings, which nothing notices, or "nothing"
+        lane: the lane on which a test turned red
         proof: the id of that test
-        says: what it, or mypy, said
+        says: the message of that test, or of mypy
     """
 
     piece: Piece
@@ -58,10 +58,10 @@ class Finding:
 
 
 def stairs(suite: Suite, runs: Sequence[Run]) -> tuple[list[list[str]], list[str]]:
-    """Compare the runs after 0, 1, 2 and more patches with that of the whole series, which is the last.
+    """Compare the runs after 0, 1, 2 and more patches with the last, which is that of the whole series.
 
     Returns:
-        rows of the staircase, and sentences on what is wrong
+        the rows of the staircase, and one sentence for each problem
     """
     rows: list[list[str]] = []
     problems: list[str] = []
@@ -70,7 +70,7 @@ def stairs(suite: Suite, runs: Sequence[Run]) -> tuple[list[list[str]], list[str
         applied = names[: step + 1]
         later = tuple(bug for bug in suite.bugs if bug.patch not in applied and any(map(bug.shown_by, suite.sample)))
         verdict = judge(run, runs[-1], Catalogue(later), suite.lane)
-        # After the last patch that concerns a lane, no bug is left to show there.
+        # After the last patch that concerns a lane, no bug is left to show on it.
         wrong = [problem for problem in verdict.problems if later or not problem.startswith(NO_BUG)]
         fixed = sum(len(suite.of(name, suite.sample)) for name in applied)
         failing = sum(len(shown.tests) for shown in verdict.shown)
@@ -82,7 +82,7 @@ def stairs(suite: Suite, runs: Sequence[Run]) -> tuple[list[list[str]], list[str
 
 
 class Examiner:
-    """Takes pieces out of the series, and finds the test that then fails."""
+    """Takes pieces out of the series, and finds a test that then fails."""
 
     def __init__(self, trials: Trials, suites: Sequence[Suite], green: Mapping[str, Run], scratch: Path) -> None:
         self.trials, self.suites, self.green, self.scratch = trials, suites, green, scratch
@@ -91,7 +91,7 @@ class Examiner:
         self.costs = {lane: costs(run) for lane, run in green.items()}
 
     def examine(self, piece: Piece) -> Finding:
-        """Take out one piece."""
+        """Take out one piece, and say what needs it."""
         step = self.patches.index(piece.patch) + 1
         own = trees.resolve(f"first-{step}").path
         carried = carry(piece, own, self.patched)
@@ -103,7 +103,7 @@ class Examiner:
                 return Finding(piece, where, "test", *found)
             if piece.words:
                 return Finding(piece, where, "words")
-            # ruff reports the name that is no longer used; only mypy shows that the piece is needed.
+            # Only mypy shows that the piece is needed: ruff just reports a name that is no longer used.
             errors = [line for line in series.lint(tree) - series.lint(base) if ": error: " in line]
             if errors:
                 return Finding(piece, where, "mypy", says=errors[0])
@@ -118,14 +118,14 @@ class Examiner:
         return None
 
     def quick(self, piece: Piece) -> Iterator[Stage]:
-        """Give the sample of its bugs' tests, the quick ones first; of words, only those tell that start no other Python."""
+        """Yield the sampled tests of the patch's bugs, the quick ones first; for words, without those that start Python."""
         for suite in self.suites[:1] if piece.words else self.suites:
             cost = self.costs[suite.lane]
             tests = [test for test in suite.of(piece.patch, suite.sample) if not piece.words or cost[test] < SLOW]
             yield suite.lane, sorted(tests, key=cost.__getitem__), None
 
     def thorough(self, piece: Piece) -> Iterator[Stage]:
-        """Give all the tests of its bugs, and the sample of all others."""
+        """Yield the other tests of the patch's bugs, and then the sample of all other tests."""
         for suite in self.suites:
             yield suite.lane, suite.of(piece.patch, [test for test in suite.tests if test not in suite.sample]), None
         for suite in self.suites:
@@ -134,7 +134,7 @@ class Examiner:
 
 
 def costs(run: Run) -> dict[str, float]:
-    """Say how long each test takes at the most: what its function shares, the first of its tests in a run pays for."""
+    """Return how long each test takes at most. The first test of a function in a run also pays for what they share."""
     slowest: dict[str, float] = {}
     for test, result in run.results.items():
         function = test.partition("[")[0]
@@ -143,7 +143,7 @@ def costs(run: Run) -> dict[str, float]:
 
 
 def without(base: Path, file: str, text: str, folder: Path) -> Path:
-    """Copy a tree, with another text for one file, or without that file."""
+    """Copy a tree with a different text for one file; without the file if the text is empty."""
     tree = folder / "tree"
     shutil.copytree(base / trees.PACKAGE, tree / trees.PACKAGE)
     changed = tree / file
@@ -156,7 +156,7 @@ def without(base: Path, file: str, text: str, folder: Path) -> Path:
 
 
 def not_needed(findings: Iterable[Finding]) -> Iterator[str]:
-    """Say which pieces the series could do without."""
+    """List the pieces that the series does not need."""
     for finding in findings:
         piece, needed = finding.piece, finding.by in ("test", "mypy")
         if not needed and (finding.by == "nothing" or piece.kind == "hunk"):
@@ -164,7 +164,7 @@ def not_needed(findings: Iterable[Finding]) -> Iterator[str]:
 
 
 def necessity(findings: Sequence[Finding]) -> Table:
-    """Make the table of what turned red without each piece."""
+    """Make the table of what fails without each piece."""
     rows = [
         [
             f.piece.patch[:4],
@@ -180,7 +180,7 @@ def necessity(findings: Sequence[Finding]) -> Table:
     ]
     counts = Counter(f.by for f in findings)
     sums = f"{len(findings)} pieces, by what needs them: {', '.join(f'{n} {by}' for by, n in counts.most_common())}."
-    columns = ("patch", "place", "piece", "line", "out of", "needed by", "test", "what it says")
+    columns = ("patch", "place", "piece", "line", "taken out of", "needed by", "test", "message")
     return Table("Necessity: what fails without each piece of the series", columns, rows, f"{sums} {PIECES}")
 
 
@@ -191,18 +191,18 @@ def _place(piece: Piece) -> str:
 def staircase(rows: Sequence[Sequence[str]]) -> Table:
     """Make the table of the steps."""
     held = f"{sum(row[-1] == 'yes' for row in rows)} of {len(rows)} steps hold."
-    columns = ("after", "lane", "fixed", "failing for their reason", "not concerned", "bit for bit", "holds")
+    columns = ("after", "lane", "fixed", "failing for their reason", "unaffected", "bit for bit", "holds")
     return Table("The staircase: the suite after each patch", columns, rows, f"{held} {STEPS}")
 
 
 def run() -> bool:
-    """Show both, into `out/necessity.json` and `out/necessity.md`.
+    """Show both, and write `out/necessity.json` and `out/necessity.md`.
 
     Returns:
-        whether every piece is needed and every step is right
+        whether every piece is needed and every step holds
 
     Raises:
-        HarnessError: this host lacks the stand-in accelerator, or a run did not come to its end
+        HarnessError: this host lacks the stand-in accelerator, or a run did not finish
     """
     start = time.monotonic()
     devices.refuse("sim", devices.lacks("sim"))

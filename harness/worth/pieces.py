@@ -1,8 +1,9 @@
-"""Cut the patches of a series into pieces, each of which can be taken out again by itself.
+"""Cut the patches of a series into pieces that can be taken out one at a time.
 
-A piece is a hunk of a patch; or a run of changed lines in it, or a statement among the lines that it adds, where the file is
-still a program without it. Taking one out is exact: in the tree of the patches up to its own its lines go and those that they
-replaced come back, and `git merge-file` carries that to the tree of the whole series, or finds that a later patch rewrote them.
+A piece is a hunk of a patch, or a run of changed lines in it, or a statement among the lines that it adds. A run or a
+statement counts only if the file still parses without it. Taking one out is exact: in the tree of the patches up to its own,
+its lines are removed and those that they replaced are restored. `git merge-file` carries that to the tree of the whole series,
+or finds that a later patch rewrote the lines.
 """
 
 import ast
@@ -21,13 +22,13 @@ class Piece:
     """A part of a patch.
 
     Attributes:
-        patch: its file's name
+        patch: the name of the patch's file
         kind: "hunk", "run" or "statement"
-        file: the path in the tree
-        line: where it begins in that file once its patch is applied
-        head: its first line that says something
-        text: the file, after its patch, without the piece; "" for no file
-        words: whether it is made of comments and docstrings alone
+        file: the path of the changed file in the tree
+        line: where the piece begins in that file once its patch is applied
+        head: its first line that is not blank
+        text: the file after its patch, without the piece; empty if there is no file
+        words: whether it consists only of comments and docstrings
     """
 
     patch: str
@@ -41,7 +42,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Change:
-    """Lines that took the place of others: `count` lines from index `start` on, for those in `removed`."""
+    """Lines that replaced others: `count` lines from index `start`, in place of those in `removed`."""
 
     start: int
     count: int
@@ -54,7 +55,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Hunk:
-    """A hunk of a patch, whole and as its runs of changed lines."""
+    """A hunk of a patch, as a whole and as its runs of changed lines."""
 
     file: str
     whole: Change
@@ -74,7 +75,7 @@ def read_hunks(patch: Path) -> Iterator[Hunk]:
 
 
 def _read_hunk(file: str, start: int, old: int, new: int, lines: Iterator[str]) -> Hunk:
-    """Read the lines of a hunk, of which there are `old` before and `new` after."""
+    """Read the lines of a hunk, which has `old` lines before and `new` lines after."""
     removed: list[str] = []
     runs: list[Change] = []
     at, total = start, new
@@ -95,11 +96,11 @@ def _read_hunk(file: str, start: int, old: int, new: int, lines: Iterator[str]) 
 
 
 def cut(patch: Path, tree: Path) -> Iterator[Piece]:
-    """Cut a patch into pieces, the large before the small, none twice.
+    """Cut a patch into pieces without duplicates, large ones before small ones.
 
     Args:
         patch: the patch
-        tree: one in which it is the last that was applied
+        tree: a tree in which it is the last one applied
     """
     known: set[tuple[str, str]] = set()
     for hunk in read_hunks(patch):
@@ -121,14 +122,14 @@ def _statements(lines: Sequence[str], run: Change) -> Iterator[Change]:
     for node in sorted(nodes, key=lambda node: node.lineno):
         first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))]) - 1
         change = Change(first, (node.end_lineno or node.lineno) - first, ())
-        # One that is the whole run was replaced, not added.
+        # A statement that makes up the whole run is already taken out as that run.
         inside = run.start <= first and first + change.count <= run.start + run.count and change.count < run.count
         if inside:
             yield change
 
 
 def _meaning(text: str) -> str:
-    """Return what a program does, as Python's parser sees it, without comments and docstrings; "" if it is no program."""
+    """Return the syntax tree of a program, without comments and docstrings; empty if it does not parse."""
     try:
         tree = ast.parse(text)
     except SyntaxError:
@@ -146,15 +147,15 @@ def _head(lines: Sequence[str], change: Change) -> str:
 
 
 def carry(piece: Piece, own: Path, whole: Path) -> str | None:
-    """Carry the removal of a piece from the tree of the patches up to its own to that of the whole series.
+    """Carry the removal of a piece over to the tree of the whole series.
 
     Args:
-        piece: what to take out
-        own: the first tree
-        whole: the second
+        piece: the piece to take out
+        own: the tree of the patches up to its own
+        whole: the tree of the whole series
 
     Returns:
-        the file without it; None if a later patch changed those lines or the ones beside them
+        the file without the piece; None if a later patch changed those lines or adjacent ones
     """
     before, after = ((tree / piece.file).read_text(encoding="utf-8") for tree in (own, whole))
     if before == after or not piece.text:

@@ -1,4 +1,4 @@
-"""Give a verdict again and again, in shuffled orders and with random numbers of workers: each must equal the first."""
+"""Repeat a verdict in shuffled orders and with random numbers of workers: each must equal the first."""
 
 import argparse
 import os
@@ -24,7 +24,7 @@ def differences(first: Mapping[str, Run], other: Mapping[str, Run]) -> Iterator[
     for tree, before in first.items():
         after = other[tree]
         for test in sorted(before.collected ^ after.collected):
-            yield f"{tree}: {test} was collected in one of them only"
+            yield f"{tree}: {test} was collected in only one of them"
         for test in sorted(before.results.keys() & after.results.keys()):
             for what in ("outcome", "type", "message", "digest"):
                 was, now = (_placeless(getattr(run.results[test], what)) for run in (before, after))
@@ -33,36 +33,36 @@ def differences(first: Mapping[str, Run], other: Mapping[str, Run]) -> Iterator[
 
 
 def _placeless(words: str) -> str:
-    """Leave out where objects lie in memory."""
+    """Remove the addresses of objects."""
     return re.sub(r"\bat 0x[0-9a-f]+", "at 0x", words)
 
 
 def run(lane: str, times: int, seed: int | None) -> bool:
-    """Repeat the verdict of a lane, into `out/repeat.json` and `out/repeat.md`.
+    """Repeat the verdict of a lane, and write `out/repeat.json` and `out/repeat.md`.
 
     Args:
         lane: a device
         times: how often
-        seed: of the orders and numbers of workers; drawn if None
+        seed: the seed of the orders and numbers of workers; random if None
 
     Returns:
-        whether every verdict holds and is as the first
+        whether every verdict holds and equals the first
 
     Raises:
         HarnessError: this host cannot compute on the device, or there is nothing to compare
     """
     if times < 2:
-        raise HarnessError(f"--times {times}: once is no repetition, pass 2 or more")
+        raise HarnessError(f"--times {times}: this repeats nothing, pass 2 or more")
     devices.refuse(lane, devices.lacks(lane))
     catalogue = read_catalogue(CATALOGUE)
     seed = random.SystemRandom().randrange(2**32) if seed is None else seed
-    print(f"seed {seed}: `--seed {seed}` gives the same orders and numbers of workers again", flush=True)
+    print(f"seed {seed}: `--seed {seed}` repeats these orders and numbers of workers", flush=True)
     draw = random.Random(seed)
     rows, problems, good, start = [], [], 0, time.monotonic()
     first: dict[str, Run] = {}
     for n in range(1, times + 1):
         runs, chosen = {}, []
-        # Each verdict has a server of its own, because the order of sets differs from one process to the next.
+        # Each verdict has its own server, because the order of sets differs between processes.
         with warm.python(lane, environment(lane)) as python:
             for tree in TREES:
                 order, workers = draw.randrange(2**32), draw.randint(1, 2 * (os.cpu_count() or 1))
@@ -84,10 +84,10 @@ def run(lane: str, times: int, seed: int | None) -> bool:
         problems += [f"{n} of {times}: {problem}" for problem in (*verdict.problems[:1], *other[:1])]
         good += verdict.holds and not other
         counts = ", ".join(f"{number} {kind}" for kind, number in sorted(verdict.counts.items()))
-        same = "the first" if n == 1 else "identical" if not other else f"{len(other)} differences"
+        same = "–" if n == 1 else "identical" if not other else f"{len(other)} differences"
         rows.append([str(n), *chosen, counts, str(verdict.same_bits), "holds" if verdict.holds else "does not hold", same])
     note = f"{good} of {times} hold and are identical, by the outcome of each test, the type and message of its exception "
-    note += f"and the digest of what came out. Seed {seed}, lane {lane}."
+    note += f"and the digest of its output. Seed {seed}, lane {lane}."
     columns = (
         "verdict",
         "order on upstream",
@@ -96,19 +96,17 @@ def run(lane: str, times: int, seed: int | None) -> bool:
         "workers",
         "tests",
         "bit for bit",
-        "it",
-        "and is",
+        "result",
+        "compared to the first",
     )
     seconds = round(time.monotonic() - start)
-    publish(
-        "repeat", Table("The verdict, again and again", columns, rows, note), problems=problems, seed=seed, seconds=seconds
-    )
+    publish("repeat", Table("The verdict, repeated", columns, rows, note), problems=problems, seed=seed, seconds=seconds)
     return not problems
 
 
 def command(parser: argparse.ArgumentParser) -> None:
     """Declare `repeat`."""
     parser.add_argument("--times", type=int, default=10, help="how often (default: 10)")
-    parser.add_argument("--seed", type=int, help="of the orders and numbers of workers (default: drawn, and printed)")
+    parser.add_argument("--seed", type=int, help="seed of the orders and numbers of workers (default: random, and printed)")
     parser.add_argument("--device", default="cpu", help="the lane (default: cpu)")
     parser.set_defaults(run=lambda options: run(options.device, options.times, options.seed))

@@ -1,6 +1,6 @@
-"""Run the suite on the other fixes in circulation, and check that it rejects each for the reason that is stated.
+"""Run the suite on the other fixes in circulation, and check that it rejects each for its stated reason.
 
-`tests/rivals/` has them as patches on the release, and `rivals.toml` says what to expect of each.
+`tests/rivals/` has them as patches for the release, and `rivals.toml` says what to expect of each.
 """
 
 import argparse
@@ -25,7 +25,7 @@ FOLDER = ROOT / "tests" / "rivals"
 
 @dataclass(frozen=True)
 class Shown:
-    """A failure that rejects a rival: a test, as in the catalogue, that fails on a lane for a reason."""
+    """A failure that rejects a rival: a test, named as in the catalogue, that fails on a lane for a reason."""
 
     lane: str
     test: str
@@ -37,11 +37,11 @@ class Rival:
     """Another fix.
 
     Attributes:
-        patch: its file
-        title: what it does, for people
-        rejected: why it will not do, for people
+        patch: the name of its file
+        title: what it does, in prose
+        rejected: why it is rejected, in prose
         fixes: ids of the bugs that it fixes, by lane
-        shown: what shows that it will not do
+        shown: the failures that reject it
     """
 
     patch: str
@@ -59,40 +59,40 @@ def read_rivals(folder: Path = FOLDER) -> list[Rival]:
     """Read what is expected of each rival.
 
     Raises:
-        HarnessError: a patch is not described, or a description lacks what rejects its patch
+        HarnessError: a patch has no description, or a description does not say what rejects its patch
     """
     entries = tomllib.loads((folder / "rivals.toml").read_text(encoding="utf-8"))["rival"]
     rivals = [Rival(**{**entry, "shown": tuple(_shown(**shown) for shown in entry["shown"])}) for entry in entries]
     described, found = sorted(rival.patch for rival in rivals), sorted(file.name for file in folder.glob("*.patch"))
     if described != found:
-        raise HarnessError(f"{folder.name}/rivals.toml describes {', '.join(described)}, and there are {', '.join(found)}")
+        raise HarnessError(f"{folder.name}/rivals.toml describes {', '.join(described)}, but there are {', '.join(found)}")
     for rival in rivals:
         if not (rival.rejected and rival.shown):
-            raise HarnessError(f"{rival.patch}: rivals.toml says no reason for which the suite rejects it")
+            raise HarnessError(f"{rival.patch}: rivals.toml gives no reason why the suite rejects it")
     return rivals
 
 
 def passing(run: Run, suite: Suite, bug: Bug) -> tuple[int, int]:
-    """Count the tests of a bug that pass, and all of them."""
+    """Count the tests of a bug that pass, and all its tests."""
     outcomes = [run.results[test].outcome for test in suite.sample if bug.shown_by(test)]
     return outcomes.count("passed"), len(outcomes)
 
 
 def fixed(run: Run, suite: Suite) -> list[str]:
-    """List the bugs of which every test passes."""
+    """List the bugs whose tests all pass."""
     return [bug.id for bug in suite.bugs for good, n in [passing(run, suite, bug)] if good == n > 0]
 
 
 def broken(upstream: Run, rival: Run) -> Iterator[str]:
-    """Find the tests that pass on upstream, and on a rival fail or give other bits."""
+    """Find the tests that pass on upstream, and fail or give different bits on a rival."""
     for test, before in upstream.results.items():
         after = rival.results[test]
         if before.outcome == "passed" and (after.outcome, after.digest) != (before.outcome, before.digest):
-            yield f"{test.removeprefix('tests/')} ({says(after) if after.outcome != 'passed' else 'other bits'})"
+            yield f"{test.removeprefix('tests/')} ({says(after) if after.outcome != 'passed' else 'different bits'})"
 
 
 def failures(rival: Rival, runs: Mapping[str, Run]) -> Iterator[tuple[Shown, str]]:
-    """Find, for each failure that is to reject a rival, a test that fails just so, and what it says; "" if none does."""
+    """Find a test for each failure that must reject a rival, with its message; empty if no test fails in this way."""
     for shown in rival.shown:
         results = runs[shown.lane].results.items()
         found = (
@@ -102,12 +102,12 @@ def failures(rival: Rival, runs: Mapping[str, Run]) -> Iterator[tuple[Shown, str
 
 
 def failed(result: Result, shown: Shown) -> bool:
-    """Say whether a test fails as it is to fail."""
+    """Say whether a test fails as expected."""
     return result.outcome == "failed" and shown.reason.explains(result)
 
 
 def problems(rival: Rival, upstream: Mapping[str, Run], runs: Mapping[str, Run], suites: Sequence[Suite]) -> Iterator[str]:
-    """Say where a rival is not what is expected of it."""
+    """Say where a rival differs from what is expected."""
     for suite in suites:
         found, expected = fixed(runs[suite.lane], suite), list(rival.fixes.get(suite.lane, ()))
         if sorted(found) != sorted(expected):
@@ -117,11 +117,11 @@ def problems(rival: Rival, upstream: Mapping[str, Run], runs: Mapping[str, Run],
             yield f"{rival.patch}: {shown.test} does not fail on {shown.lane} with {shown.reason.type}: {shown.reason.message}"
     for suite in suites:
         if len(fixed(runs[suite.lane], suite)) == len(suite.bugs) and not any(broken(upstream[suite.lane], runs[suite.lane])):
-            yield f"{rival.patch}: on {suite.lane} the suite has nothing against it"
+            yield f"{rival.patch}: on {suite.lane} the suite does not reject it"
 
 
 def verdicts(rivals: Sequence[Rival], runs: Mapping[str, Mapping[str, Run]], suites: Sequence[Suite]) -> Table:
-    """Make the table of what becomes of each rival."""
+    """Make the table of what each rival fixes and breaks."""
     rows = []
     for rival in rivals:
         mine = runs[rival.patch]
@@ -129,38 +129,39 @@ def verdicts(rivals: Sequence[Rival], runs: Mapping[str, Mapping[str, Run]], sui
         breaks = [f"{s.lane}: {test}" for s in suites for test in broken(runs["upstream"][s.lane], mine[s.lane])]
         proof = [f"{shown.lane}: {test}" for shown, test in failures(rival, mine)]
         rows.append([rival.title, "; ".join(fixes), "; ".join(breaks) or "nothing", rival.rejected, "; ".join(proof)])
-    note = "A bug is fixed where every test of the sample that shows it passes. Breaks: what passes on upstream, and fails or gives "
-    note += "other bits. Nothing was run on CUDA, for which upstream's defaults are made: what a rival breaks there is open."
-    columns = ("fix", "fixes", "breaks of what passes on upstream", "rejected, because", "shown by")
+    note = "A bug is fixed if every test of the sample that shows it passes. A fix breaks a test that passes on upstream, but "
+    note += "fails or gives different bits with it. Nothing ran on CUDA, which upstream's defaults are for: what breaks there "
+    note += "is unknown."
+    columns = ("fix", "fixes", "breaks", "rejected because", "shown by")
     return Table("Rivals: the other fixes in circulation", columns, rows, note)
 
 
 def matrix(columns: Mapping[str, str], runs: Mapping[str, Mapping[str, Run]], suites: Sequence[Suite]) -> Table:
-    """Make the table of the tests of each bug that pass with each fix.
+    """Make the table of how many tests of each bug pass with each fix.
 
     Args:
         columns: titles, by key of `runs`
-        runs: by fix, then by lane
-        suites: of each lane
+        runs: the runs, by fix and then by lane
+        suites: the suite of each lane
     """
     rows = []
     for suite in suites:
         for bug in suite.bugs:
             counts = [passing(runs[fix][suite.lane], suite, bug) for fix in columns]
-            if counts[0][1]:  # else only the CPU runs them
+            if counts[0][1]:  # otherwise only the CPU runs them
                 rows.append([bug.id, suite.lane, *(f"{'✓' if good == n else '✗'} {good}/{n}" for good, n in counts)])
-    note = "How many of the tests that show a bug pass, of those in the sample."
+    note = "How many of the sampled tests that show a bug pass."
     return Table("Rivals: what each fixes", ("bug", "lane", *columns.values()), rows, note)
 
 
 def run() -> bool:
-    """Try every rival, into `out/rivals.json` and `out/rivals.md`.
+    """Try every rival, and write `out/rivals.json` and `out/rivals.md`.
 
     Returns:
         whether each fixes what is expected, and is rejected for its stated reason
 
     Raises:
-        HarnessError: this host lacks the stand-in accelerator, a rival does not apply, or a run did not come to its end
+        HarnessError: this host lacks the stand-in accelerator, a rival does not apply, or a run did not finish
     """
     start = time.monotonic()
     devices.refuse("sim", devices.lacks("sim"))

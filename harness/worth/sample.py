@@ -1,4 +1,4 @@
-"""The suite on each lane, and a sample of it that stands for the whole."""
+"""The suite on each lane, and a representative sample of it."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +14,7 @@ from harness.worth.trial import Trials, red
 
 LANES = ("cpu", "sim")
 WORKERS = max(2, os.cpu_count() or 2)
-# Seconds. A slower test starts Python again; it runs on the first lane alone.
+# Seconds. A slower test starts Python, and runs only on the first lane.
 SLOW = 3.0
 
 
@@ -23,9 +23,9 @@ class Suite:
     """The suite on a lane.
 
     Attributes:
-        bugs: those that show there
+        bugs: the bugs that show on the lane
         tests: the ids of all tests
-        sample: the ids of those that run first
+        sample: the ids of the tests that run first
     """
 
     lane: str
@@ -43,7 +43,7 @@ def prepare(trials: Trials, pool: ThreadPoolExecutor, whole: int = 4) -> tuple[l
     """Collect the suite on each lane, and run its sample with the whole series applied; `whole` is that of `sample`.
 
     Raises:
-        HarnessError: a test is red with the whole series, and would be on any other tree
+        HarnessError: a test is red even with the whole series, so it says nothing about other trees
     """
     suites = each(pool, lambda lane: _collect(trials, lane, whole), LANES, "collecting")
     runs = each(pool, lambda suite: trials.run("patched", suite.lane, suite.sample), suites, "running the sample")
@@ -66,12 +66,12 @@ def _collect(trials: Trials, lane: str, whole: int) -> Suite:
 
 
 def sample(tests: Iterable[str], bugs: Sequence[Bug], whole: int = 4) -> list[str]:
-    """Choose tests that stand for all: those with few parametrisations, and the first and last parametrisation of the others.
+    """Choose representative tests: all that have few parametrisations, and the first and last parametrisation of the others.
 
     Args:
-        tests: ids
-        bugs: the parametrisations of a test are many-fold for each entry of the catalogue by itself
-        whole: up to how many parametrisations stay
+        tests: their ids
+        bugs: the catalogue; the parametrisations of a test are counted for each of its entries separately
+        whole: the number of parametrisations up to which all stay
     """
     groups: dict[tuple[str, str, str], list[str]] = {}
     for test in sorted(tests):
@@ -81,7 +81,7 @@ def sample(tests: Iterable[str], bugs: Sequence[Bug], whole: int = 4) -> list[st
 
 
 def each[T, R](pool: ThreadPoolExecutor, work: Callable[[T], R], items: Sequence[T], words: str) -> list[R]:
-    """Do the same with each item and show the progress; the results are in the order of the items."""
+    """Process each item and show the progress. The results are in the order of the items."""
     futures = [pool.submit(work, item) for item in items]
     for future in track(as_completed(futures), words, total=len(futures)):
         future.result()

@@ -1,6 +1,6 @@
-"""Run chosen tests of the suite on many trees: each run is a process of its own, forked from one that has imported torch.
+"""Run chosen tests of the suite on many trees. Each run is a separate process, forked from one that has imported torch.
 
-The parent imports libraries and computes nothing, so that no run sees what another did, and none imports torch again.
+The parent only imports libraries, so that no run sees what another did, and none imports torch again.
 """
 
 import subprocess
@@ -21,7 +21,7 @@ LIMIT = 300  # seconds that a run may take
 
 
 class Trials:
-    """Runs of the suite. It is a context manager, and any number of threads may use it."""
+    """Runs of the suite. This is a context manager, and any number of threads may use it."""
 
     def __init__(self) -> None:
         self._server = warm.python("cpu", environment("cpu"))
@@ -34,7 +34,7 @@ class Trials:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Stop what still runs, because after Ctrl-C the threads wait for it."""
+        """Stop the remaining runs, because after Ctrl-C the threads wait for them."""
         with self._lock:
             self._closed = True
             for process in self._running:
@@ -51,7 +51,7 @@ class Trials:
             options: further ones for pytest
 
         Raises:
-            HarnessError: pytest did not come to its end
+            HarnessError: pytest did not finish
         """
         with TemporaryDirectory() as folder:
             with self._lock:
@@ -59,7 +59,7 @@ class Trials:
                     raise HarnessError("interrupted")
                 started = start_suite(tree, lane, Path(folder), *options, python=self._python, tests=tests, workers=0)
                 self._running.add(started.process)
-            with suppress(subprocess.TimeoutExpired):  # without a piece of the series a test may wait for ever
+            with suppress(subprocess.TimeoutExpired):  # without a piece of the series a test may hang
                 started.process.wait(LIMIT)
             started.process.kill()
             run, _ = started.finish()
@@ -67,8 +67,8 @@ class Trials:
                 self._running.discard(started.process)
             if not run.finished:
                 words = started.said.read_text(encoding="utf-8").split("\n") if started.said else []
-                last = next((line for line in reversed(words) if line.strip()), "it said nothing")
-                raise HarnessError(f"pytest did not come to its end on {tree}, {lane}: {last}")
+                last = next((line for line in reversed(words) if line.strip()), "it printed nothing")
+                raise HarnessError(f"pytest did not finish on {tree}, {lane}: {last}")
             return run
 
     def collect(self, tree: str, lane: str) -> list[str]:
@@ -77,23 +77,23 @@ class Trials:
 
 
 def red(run: Run, green: Run | None = None) -> tuple[str, str] | None:
-    """Find a test that fails or gives other bits than before, and its message.
+    """Find a test that fails or gives different bits, and its message.
 
     Args:
         run: the run
-        green: one that recorded the digests to compare with, where it has any
+        green: a run that recorded the digests to compare with, if any
     """
     for test, result in run.results.items():
         if result.outcome != "passed":
             return test.removeprefix("tests/"), says(result)
         before = green.results.get(test) if green else None
         if before and before.digest and before.digest != result.digest:
-            return test.removeprefix("tests/"), "passes, with other bits"
+            return test.removeprefix("tests/"), "passes, with different bits"
     return None
 
 
 def says(result: Result) -> str:
-    """Return the message of a test that does not pass, in a line."""
+    """Return the message of a test that does not pass, in one line."""
     words = " ".join(result.message.split())
     words = f"{words[:117]}..." if len(words) > 120 else words
     return f"{result.type}: {words}" if words else f"{result.type}, without a message"

@@ -1,4 +1,4 @@
-"""A user's program: it checks clean, and runs. Each form of audio is a function, whose name is the test's."""
+"""A user's program that type checkers accept, and that runs. Each form of audio is a function, which names its test."""
 
 import array
 import wave
@@ -22,14 +22,14 @@ def soundfile_read(chat: ChatState, path: str) -> None:
 
 
 def scipy_wavfile(chat: ChatState, path: str) -> None:
-    # SciPy has no types of its own.
+    # SciPy has no type annotations.
     rate, samples = cast(tuple[int, npt.NDArray[np.int16]], wavfile.read(path))  # pyright: ignore[reportUnknownMemberType]
     chat.add_audio(samples, rate)
 
 
 def librosa_load(chat: ChatState, path: str) -> None:
     samples, rate = librosa.load(path, sr=None)
-    chat.add_audio(samples, rate)  # which librosa annotates as int | float
+    chat.add_audio(samples, rate)  # librosa annotates the rate as int | float
 
 
 def wave_module(chat: ChatState, path: str) -> None:

@@ -1,4 +1,4 @@
-"""A user's program with a mistake on each line that ends in a comment, which gives the test its name."""
+"""A user's program with a mistake on each line that ends in a comment, which names its test."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from liquid_audio import ChatState, LFM2AudioModel, LFM2AudioProcessor
 def misuse(chat: ChatState, example: dict[str, Any], samples: npt.NDArray[np.float32]) -> None:
     silent: npt.NDArray[np.bool] = samples == 0
     spectrum: npt.NDArray[np.complex64] = np.zeros(16_000, np.complex64)
-    # Of what full scale?
+    # Their full scale is unknown.
     integers: list[int] = [0, 1]
     counts: npt.NDArray[np.int64] = np.arange(16_000)
 

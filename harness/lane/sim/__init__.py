@@ -1,4 +1,4 @@
-"""The stand-in accelerator: a second torch device, for hosts that have none. See README.md beside this file."""
+"""The stand-in accelerator: a second torch device for hosts without one. See README.md in this folder."""
 
 import atexit
 import contextlib
@@ -25,14 +25,14 @@ COMPILERS = ("c++", "g++", "clang++")
 
 
 def load(folder: Path, *, strict: bool = False) -> torch.device:
-    """Make torch know the device `sim` in this process.
+    """Register the device `sim` with torch in this process.
 
     Args:
-        folder: where the extension is kept; building it takes some 20 seconds, once
-        strict: refuse float64 and complex128, as MPS does
+        folder: where the extension is kept; building it once takes about 20 seconds
+        strict: reject float64 and complex128, as MPS does
 
     Raises:
-        RuntimeError: this host cannot build it, in one sentence; or another backend has torch's one free place
+        RuntimeError: this host cannot build it; or another backend already uses PrivateUse1, of which torch has one
     """
     if not hasattr(torch, "sim"):
         torch.ops.load_library(build(folder))  # type: ignore[no-untyped-call]
@@ -41,17 +41,17 @@ def load(folder: Path, *, strict: bool = False) -> torch.device:
         torch._register_device_module("sim", _module())
         backend_registration.generate_methods_for_privateuse1_backend()
         _print_through_the_cpu()
-        # autograd's thread lets go of a graph after backward() has returned; torch aborts a process that ends meanwhile.
+        # autograd's thread releases a graph after backward() has returned. torch aborts a process that exits before that.
         atexit.register(time.sleep, 0.1)
     torch.ops.sim.set_strict(strict)
     return torch.device("sim", 0)
 
 
 def build(folder: Path) -> Path:
-    """Compile the extension with torch's own loader, unless it is there for this torch and this source.
+    """Compile the extension with torch's own loader, unless it exists for this torch and this source.
 
     Raises:
-        RuntimeError: there is no compiler, or it fails
+        RuntimeError: there is no compiler, or the compiler fails
     """
     key = hashlib.sha256(f"{torch.__version__} {sys.version}".encode() + SOURCE.read_bytes()).hexdigest()[:12]
     folder.mkdir(parents=True, exist_ok=True)
@@ -61,14 +61,14 @@ def build(folder: Path) -> Path:
             compiler = next(filter(None, map(shutil.which, [os.environ.get("CXX", ""), *COMPILERS])), None)
             if compiler is None:
                 raise RuntimeError("no C++ compiler: install g++ or clang, or set CXX")
-            print("building the stand-in accelerator: some 20 seconds, once", file=sys.stderr)
+            print("building the stand-in accelerator, once, in about 20 seconds", file=sys.stderr)
             with tempfile.TemporaryDirectory(dir=folder) as partial:
                 _compile(Path(partial), compiler).rename(library)
     return library
 
 
 def _compile(folder: Path, compiler: str) -> Path:
-    # In a process of its own: torch's loader looks for ninja on PATH, which may not have the environment's.
+    # In a separate process, because torch's loader looks for ninja on PATH, which may lack the environment's scripts.
     program = "import sys; from torch.utils.cpp_extension import load; load('sim', sys.argv[1:2], extra_cflags=['-O1'], build_directory=sys.argv[2], is_python_module=False)"
     path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
     env = world.environment(CXX=compiler, PATH=path)
@@ -80,13 +80,13 @@ def _compile(folder: Path, compiler: str) -> Path:
 
 
 def _print_through_the_cpu() -> None:
-    """Let torch print in strict mode: it looks at the numbers in float64, on all devices but those that it knows to lack it."""
+    """Let torch print in strict mode. It formats numbers in float64, except on devices that it knows to lack it."""
     widen: Callable[[torch.Tensor], torch.Tensor] = torch._tensor_str.tensor_totype
     torch._tensor_str.tensor_totype = lambda tensor: widen(tensor.cpu() if tensor.device.type == "sim" else tensor)
 
 
 def _module() -> types.ModuleType:
-    """Make `torch.sim`, of which torch and what builds on it ask these."""
+    """Create `torch.sim`, with the functions that torch and libraries look up on it."""
     module = types.ModuleType("torch.sim")
     module.__dict__.update(
         is_available=lambda: True,

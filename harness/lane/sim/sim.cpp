@@ -1,5 +1,5 @@
-// A second device for hosts that have none: torch's PrivateUse1 key over host memory. Values are real and every operation
-// is computed, by the CPU's own kernels, yet to torch its tensors are on another device. See README.md beside this file.
+// A second device for hosts without one: torch's PrivateUse1 key over host memory. The CPU's own kernels compute every
+// operation, so values are real, but to torch the tensors are on another device. See README.md in this folder.
 
 #include <ATen/EmptyTensor.h>
 #include <ATen/NativeFunctions.h>
@@ -25,9 +25,9 @@ const c10::DispatchKeySet KEYS(c10::DispatchKey::PrivateUse1);
 
 bool strict = false;
 
-// ---- the device: one of it, with host memory ----
+// ---- a single device with host memory ----
 
-// Not derived from torch's own that does nothing, which is final in 2.8 and 2.9.
+// Not derived from torch's own no-op guard, which is final in 2.8 and 2.9.
 struct Guard final : c10::impl::DeviceGuardImplInterface {
   static c10::Stream stream() noexcept { return c10::Stream(c10::Stream::DEFAULT, DEVICE); }
   c10::DeviceType type() const override { return SIM; }
@@ -45,7 +45,7 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
 };
 C10_REGISTER_GUARD_IMPL(PrivateUse1, Guard)
 
-// A storage of the device owns one of the CPU and points to the same memory.
+// A storage of the device owns a CPU storage and points to the same memory.
 using Host = c10::intrusive_ptr<c10::StorageImpl>;
 
 void release(void* host) { Host::reclaim(static_cast<c10::StorageImpl*>(host)); }
@@ -73,11 +73,11 @@ struct Hooks final : at::PrivateUse1HooksInterface {
   c10::DeviceIndex deviceCount() const override { return 1; }
   c10::DeviceIndex getCurrentDevice() const override { return 0; }
   void setCurrentDevice(c10::DeviceIndex) const override {}
-  // Copies are made at once, so what asks for pinned memory does as well with any other.
+  // Copies are synchronous, so ordinary memory serves as well as pinned memory.
   c10::Allocator* getPinnedMemoryAllocator() const override { return c10::GetAllocator(c10::kCPU); }
 };
 
-// ---- what touches memory itself ----
+// ---- operations that touch memory ----
 
 // Returns the dtype to allocate.
 c10::ScalarType check(std::optional<c10::ScalarType> given, std::optional<c10::Device> device) {
@@ -100,7 +100,8 @@ at::Tensor empty_strided(c10::IntArrayRef size, c10::IntArrayRef stride, std::op
   return at::detail::empty_strided_generic(size, stride, &memory, KEYS, check(dtype, device));
 }
 
-// The same tensor over another storage, on the device of that one. Not known to autograd, but its writes are counted.
+// Returns the same tensor over another storage, on the device of that storage. autograd does not track it, but counts its
+// writes.
 at::Tensor over(const at::Tensor& tensor, c10::Storage storage) {
   const auto* impl = tensor.unsafeGetTensorImpl();
   auto other = impl->shallow_copy_and_detach(impl->version_counter(), /*allow_tensor_metadata_change=*/true);
@@ -110,12 +111,12 @@ at::Tensor over(const at::Tensor& tensor, c10::Storage storage) {
   return at::Tensor(std::move(other));
 }
 
-// The same memory as a CPU tensor.
+// Returns a CPU tensor over the same memory.
 at::Tensor on_host(const at::Tensor& tensor) {
   if (!tensor.defined() || tensor.device().type() != SIM) return tensor;
   const auto& data = tensor.storage().data_ptr();
   if (auto* host = data.cast_context<c10::StorageImpl>(&release)) return over(tensor, Host::reclaim_copy(host));
-  // It was emptied, or torch lent it memory, as it does to save a tensor.
+  // The storage was emptied, or torch lent it memory, as it does to save a tensor.
   return over(tensor, host_storage(tensor.storage().nbytes(), {data.get(), c10::kCPU}));
 }
 
@@ -133,9 +134,9 @@ at::Scalar local_scalar_dense(const at::Tensor& tensor) {
   return at::native::_local_scalar_dense_cpu(on_host(tensor));
 }
 
-// ---- everything else: check the devices, as a GPU's kernels do, and let the CPU compute on the same memory ----
+// ---- all other operations: check the devices, as a GPU's kernels do, and let the CPU compute on the same memory ----
 
-// One operation and its tensors: what the caller gave, and what the CPU's kernel gets in its place.
+// One operation and its tensors: those that the caller passed, and those that the CPU's kernel gets in their place.
 class Call {
  public:
   explicit Call(const c10::OperatorHandle& op) : op_(op) {}
@@ -153,7 +154,7 @@ class Call {
     TORCH_CHECK(!(sim_ && cpu_), "Expected all tensors to be on the same device, but found at least two devices, sim:0 and cpu! (",
         op_.schema().name(), ")");
     if (!here) return tensor;
-    // What is one tensor to the caller is one to the kernel, which may resize it.
+    // A tensor that the caller passes twice must be one tensor to the kernel, which may resize it.
     for (const auto& [given, host] : given_) {
       if (given.is_same(tensor)) return host;
     }
@@ -169,7 +170,7 @@ class Call {
       for (const at::Tensor& tensor : value.toTensorList()) list.push_back(to_host(tensor));
       value = std::move(list);
     } else if (value.isOptionalTensorList()) {
-      // Indices may be on the CPU, as CUDA's may.
+      // As on CUDA, indices may be on the CPU.
       const auto& name = op_.schema().name();
       const bool indexing = name == "aten::index" || name == "aten::_index_put_impl_" || name == "aten::index_put_";
       c10::List<std::optional<at::Tensor>> list;
@@ -182,7 +183,7 @@ class Call {
     }
   }
 
-  // What the kernel has resized is resized, even if it failed then: the memory may be another.
+  // Pass on every resize by the kernel, even if it failed afterwards, because the memory may have moved.
   void update() const {
     for (const auto& [tensor, host] : given_) {
       const auto& storage = host.storage();
@@ -205,7 +206,7 @@ class Call {
       if (storage.is_alias_of(host.storage())) return over(result, tensor.storage());
     }
     check(result.scalar_type(), std::nullopt);
-    // What others hold as well stays theirs.
+    // Copy a result that something else also holds.
     if (result.use_count() > 1 || storage.use_count() > 1) return result.to(DEVICE);
     return over(result, c10::Storage(c10::Storage::use_byte_size_t(), storage.nbytes(),
         own(Host::reclaim_copy(storage.unsafeGetStorageImpl())), &memory, /*resizable=*/true));
@@ -229,7 +230,7 @@ class Call {
 void fallback(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   const auto arguments = op.schema().arguments().size();
   if (c10::GradMode::is_enabled() && !c10::impl::tls_is_dispatch_key_excluded(c10::DispatchKey::AutogradFunctionality)) {
-    // Nothing has recorded this operation: a library's, without a gradient of its own. autograd can follow copies.
+    // autograd has not recorded this operation: it comes from a library and defines no gradient. autograd can follow copies.
     Call call(op);
     for (c10::IValue value : torch::jit::last(*stack, arguments)) call.to_host(value);
     if (call.needs_gradients()) return at::native::cpu_fallback(op, stack, /*error_on_views=*/true);
@@ -262,7 +263,7 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
   m.impl("_copy_from", copy_from);
   m.impl("_copy_from_and_resize", copy_from_and_resize);
   m.impl("_local_scalar_dense", local_scalar_dense);
-  // These look at sizes and strides alone, or ask the tensor's own allocator.
+  // These use only sizes and strides, or the tensor's own allocator.
   m.impl("resize_", at::native::resize_);
   m.impl("set_.source_Storage_storage_offset", at::native::set_storage_cpu_);
   m.impl("set_.source_Storage", at::native::set_);
@@ -272,7 +273,7 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
   m.impl("_reshape_alias", at::native::_reshape_alias);
 }
 
-// On a device that has no kernel for these, torch composes them of others. The CPU has one: leave it the whole.
+// On a device without a kernel for these, torch composes them from others. The CPU has a kernel, so leave the whole to it.
 TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
   using Key = c10::DispatchKey;
   auto& dispatcher = c10::Dispatcher::singleton();
@@ -292,22 +293,22 @@ namespace at::native {
 REGISTER_PRIVATEUSE1_DISPATCH(_fused_sdp_choice_stub, &_fused_sdp_choice_cpp)
 }
 
-// torch 2.8 does not know what to do where autograd meets an operation of a library on this device.
+// torch 2.8 has no autograd fallback for a library's operations on this device.
 TORCH_LIBRARY_IMPL(_, AutogradPrivateUse1, m) {
   if (!c10::Dispatcher::singleton().hasBackendFallbackForDispatchKey(c10::DispatchKey::AutogradPrivateUse1)) {
     m.fallback(torch::autograd::basicAutogradNotImplementedFallback());
   }
 }
 
-// A lazily conjugated or negated tensor is copied as what it stands for. Without these, torch resolves it by a copy.
+// Copying resolves a lazily conjugated or negated tensor. Without these, torch would resolve it with a copy first.
 TORCH_LIBRARY_IMPL(aten, Conjugate, m) { m.impl("_copy_from", torch::CppFunction::makeFallthrough()); }
 TORCH_LIBRARY_IMPL(aten, Negative, m) { m.impl("_copy_from", torch::CppFunction::makeFallthrough()); }
 
-// Autocast casts what it casts on CUDA: torch keeps these lists for every device.
+// Autocast casts the same operations as on CUDA: torch keeps these lists for every device.
 TORCH_LIBRARY_IMPL(_, AutocastPrivateUse1, m) { m.fallback(torch::CppFunction::makeFallthrough()); }
 
 TORCH_LIBRARY_IMPL(aten, AutocastPrivateUse1, m) {
-  using namespace at;  // the lists name types without it
+  using namespace at;  // the lists name types without at::
 #define LOWER(...) KERNEL_PRIVATEUSEONE(__VA_ARGS__, lower_precision_fp)
 #define FLOAT(...) KERNEL_PRIVATEUSEONE(__VA_ARGS__, fp32)
 #define FLOAT_UNLESS_TOLD(...) KERNEL_PRIVATEUSEONE(__VA_ARGS__, fp32_set_opt_dtype)

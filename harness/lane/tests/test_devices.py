@@ -1,4 +1,4 @@
-"""A device counts when it computes, and one that was asked for is never skipped."""
+"""A device counts only if it computes, and a requested device is never skipped."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""A profile tells what a process did by the frames that say so, in a real run."""
+"""A profile says what a process did, by the frames of its stack, in a real run."""
 
 import json
 import os

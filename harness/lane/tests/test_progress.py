@@ -1,4 +1,4 @@
-"""Who watches a run sees how far it is, and at once what nobody expects; where pytest ends badly, what it said."""
+"""A run shows its progress, its first unexpected result at once, and the end of pytest's output if pytest does not finish."""
 
 import io
 import json
@@ -20,7 +20,7 @@ LISTED = Result("skipped", message="no second ear here")
 
 
 def screen(terminal):
-    """A screen, and where it writes."""
+    """Make a screen, and return it with the file that it writes to."""
     console = Console(file=io.StringIO(), force_terminal=terminal, width=100, color_system=None)
     return Screen("cpu upstream", console), console.file
 
@@ -93,7 +93,7 @@ def test_second():
 
 
 def run_of(tmp_path, *options):
-    """Start pytest on two tests, and give what `watch` takes."""
+    """Start pytest on two tests, and return the arguments of `watch`."""
     (tmp_path / "test_two.py").write_text(TWO)
     log, collected = tmp_path / "log", tmp_path / "collected"
     collected.write_text(json.dumps(["test_two.py::test_first", "test_two.py::test_second"]))

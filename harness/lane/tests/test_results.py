@@ -1,4 +1,4 @@
-"""What pytest wrote is read as it is: each phase of a test, workers that crash, runs that do not finish, files that are cut off."""
+"""Logs are read correctly: the phases of a test, workers that crash, runs that do not finish, and files that are cut off."""
 
 import json
 import os
@@ -97,7 +97,7 @@ def test_only_exit_codes_0_and_1_are_a_finished_run(tmp_path, collected, exitsta
 
 @pytest.mark.parametrize("cut", ["log", "collected.json"])
 def test_what_a_full_disk_cut_off_is_no_finished_run(tmp_path, collected, cut):
-    # It was a traceback.
+    # This once ended in a traceback.
     log = write_log(tmp_path / "log", phase("call"), phase("teardown"))
     assert read_run(log, collected).finished
     file = tmp_path / cut
@@ -107,7 +107,7 @@ def test_what_a_full_disk_cut_off_is_no_finished_run(tmp_path, collected, cut):
 
 @pytest.mark.parametrize("kind", ["SubtestReport", "SubTestReport"])
 def test_a_subtest_that_fails_is_a_failure_of_its_test(tmp_path, collected, kind):
-    # pytest exits with 1, and the test's own report says that it passed.
+    # pytest exits with 1, but the report of the test itself says that it passed.
     part = {**phase("call", "failed", exception={"type": "E", "message": "m", "where": "w"}), "$report_type": kind}
     run = read_run(write_log(tmp_path / "log", part, phase("call"), exitstatus=1), collected)
     assert run.results[NOSE].outcome == "failed"

@@ -1,4 +1,4 @@
-"""Runs take turns: so many at once, in the order that they were added, and none outlives the queue."""
+"""Runs take turns in the order in which they were added, a fixed number at once, and none outlives the queue."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from harness.lane.run import Started, Turns
 
 
 class Suite:
-    """Stands in for pytest by a process that does nothing."""
+    """Stands in for pytest with a process that does nothing."""
 
     def __init__(self, tree, lane, folder, *options, **how):
         if tree == "none":
@@ -57,7 +57,7 @@ def test_nothing_runs_or_starts_after_the_queue_is_left(tmp_path):
 
 def test_a_run_that_ctrl_c_ends_gives_its_turn_to_none(tmp_path, monkeypatch):
     def interrupted(*_):
-        threading.Timer(0.1, b.result(5).end).start()  # the other run got the same Ctrl-C, and ends a little later
+        threading.Timer(0.1, b.result(5).end).start()  # the other run got the same Ctrl-C and ends a little later
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run, "watch", interrupted)

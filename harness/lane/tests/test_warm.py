@@ -1,4 +1,4 @@
-"""A process of the server is as one of Python's own, but for torch, which is there; it sees no other, and ends with who asked."""
+"""A process of the server behaves like a new Python with torch imported. It sees no other, and ends with its client."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ import pytest
 from harness import ROOT, world
 from harness.lane import warm
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks")
 
 
 # A server that imports little, for what torch has no part in.
@@ -60,7 +60,7 @@ def test_it_is_asked_as_python_is(python, tmp_path):
 def test_it_ends_as_python_does(python, program):
     mine, own = run(python, "-c", program), run([sys.executable], "-c", program)
     assert (mine.returncode, mine.stderr.splitlines()[-1:]) == (own.returncode, own.stderr.splitlines()[-1:])
-    assert mine.stdout == own.stdout or program.endswith("_exit(3)")  # it may be said line by line
+    assert mine.stdout == own.stdout or program.endswith("_exit(3)")  # its output may be flushed line by line
 
 
 def test_a_signal_that_ends_it_is_told(python):
@@ -120,7 +120,7 @@ def test_ctrl_c_is_the_processes_own_affair(python):
     program = f"try:\n    {SLEEP}\nexcept KeyboardInterrupt: print('tidied up')"
     with subprocess.Popen([*python, "-c", program], stdout=subprocess.PIPE, text=True) as asked:
         pid = int(asked.stdout.readline())
-        for each in (asked.pid, pid):  # a terminal tells them all
+        for each in (asked.pid, pid):  # a terminal signals all of them
             os.kill(each, signal.SIGINT)
         assert asked.stdout.read() == "tidied up\n"
     assert asked.returncode == 0

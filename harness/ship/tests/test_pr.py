@@ -206,9 +206,7 @@ def test_there_is_no_kit_without_a_verdict_on_the_series(out, patches):
         kit.read(out, patches)
     leave(out, patches, **known())
     (patches / "0002.patch").write_text(test_page.PATCH)
-    with pytest.raises(
-        HarnessError, match=r"what out/cpu holds is stale: made from other files than these: run `nox -s verdict`"
-    ):
+    with pytest.raises(HarnessError, match=r"out/cpu is stale: made from files that have changed since: run `nox -s verdict`"):
         kit.read(out, patches)
 
 

@@ -1,1 +1,1 @@
-"""The picture of what runs where, and figures of the numbers: drawn with matplotlib, and read by the page without it."""
+"""The picture of what runs where, and plots of the measurements: matplotlib draws them, and the page shows them without it."""

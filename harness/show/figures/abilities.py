@@ -1,6 +1,6 @@
-"""What runs where: for each ability and device, what the suite found on the published package and on the patched one.
+"""What runs where: for each ability and device, the suite's results on the published package and on the patched one.
 
-A cell of the picture is drawn from the tests that are named here, and says no more than they compare.
+A cell of the picture is drawn from the tests that are named here, and claims no more than they compare.
 """
 
 import json
@@ -25,7 +25,7 @@ class Ability:
 
     Attributes:
         about: what its tests compare, in a few words
-        tests: their functions; a lane that leaves one of them out has not run the ability
+        tests: its test functions; a lane that leaves one of them out has not run the ability
     """
 
     about: str
@@ -54,7 +54,7 @@ ABILITIES = {
             "test_moves.py::test_a_chat_without_audio_is_answered",
         ),
     ),
-    "speak": Ability("a text is heard as itself", ("test_answers.py::test_a_text_that_is_spoken_is_heard_as_itself",)),
+    "speak": Ability("speech is heard as its text", ("test_answers.py::test_a_text_that_is_spoken_is_heard_as_itself",)),
     "decode": Ability(
         "codes become a waveform",
         (
@@ -78,19 +78,19 @@ ABILITIES = {
             "test_finetuning.py::test_some_steps_lower_the_loss_and_leave_a_checkpoint_that_transcribes",
         ),
     ),
-    # Upstream's program needs a browser, and a session of its own.
-    DEMO: Ability("a talk in a browser"),
+    # Upstream's demo needs a browser, and a separate session.
+    DEMO: Ability("a chat in a browser"),
 }
 
 
 @dataclass(frozen=True)
 class Side:
-    """What the tests of an ability did on one package.
+    """The results of an ability's tests on one package.
 
     Attributes:
         tests: how many there are
         passed: how many of them passed
-        warned: how many failed because of a warning, which the suite takes for an error
+        warned: how many failed because of a warning, which the suite treats as an error
     """
 
     tests: int
@@ -99,7 +99,7 @@ class Side:
 
     @property
     def kind(self) -> str:
-        """Sum it up, as the picture has it."""
+        """The sign of the picture that sums it up."""
         if self.passed == self.tests:
             return "works"
         return "warns" if self.passed + self.warned == self.tests else "fails"
@@ -119,8 +119,8 @@ class Column:
 
     Attributes:
         device: its name
-        cells: by ability; what did not run is not there
-        date: of the evidence that they are from, empty if it ran here
+        cells: by ability, without those that did not run
+        date: the date of the evidence behind them; empty if the device ran here
     """
 
     device: str
@@ -133,13 +133,13 @@ class Column:
 
 
 def columns(lanes: Sequence[Lane], out: Path, patches: Path, folder: Path = evidence.FOLDER) -> list[Column]:
-    """Sum up each device, from a lane that ran here, else from committed evidence.
+    """Sum up each device from a lane that ran here, or else from committed evidence.
 
     Args:
-        lanes: those that ran, named as their devices
-        out: the folder that may have what the demo did
+        lanes: the lanes that ran, each named after its device
+        out: the folder that may contain the demo's results
         patches: the series
-        folder: where committed evidence is
+        folder: the folder of committed evidence
     """
     ran = {lane.name: lane for lane in lanes}
     kept = _evidence(folder, patches)
@@ -178,7 +178,7 @@ def _sides(run: Run) -> dict[str, Side]:
 
 
 def of_census(device: str) -> dict[str, Cell]:
-    """Sum up the abilities on a device whose evidence holds: it then counts what the census does, test by test."""
+    """Sum up the abilities on a device whose evidence holds, and so has the counts of the census for every test."""
     counts = census.expected(census.read(), device, device)
     cells = {}
     for name, ability in ABILITIES.items():
@@ -190,7 +190,7 @@ def of_census(device: str) -> dict[str, Cell]:
 
 
 def _warns(function: str, device: str) -> bool:
-    """Say whether a warning is all that the catalogue knows for which a test may fail on a device."""
+    """Say whether warnings are the only catalogued reasons for a test to fail on a device."""
     bugs = [
         bug
         for bug in read_catalogue(CATALOGUE).on(device)
@@ -200,7 +200,7 @@ def _warns(function: str, device: str) -> bool:
 
 
 def _evidence(folder: Path, patches: Path) -> dict[str, Mapping[str, Any]]:
-    """Find the newest evidence of each device that holds, is of these files, and counts what they have."""
+    """Find the newest evidence of each device that holds, was made from these files, and agrees with them."""
     records: Iterable[Mapping[str, Any]] = map(evidence.read_record, sorted(folder.glob("*.json")))
     return {
         record["lane"]: record
@@ -213,7 +213,7 @@ def _evidence(folder: Path, patches: Path) -> dict[str, Mapping[str, Any]]:
 
 
 def _demo(file: Path, patches: Path) -> dict[str, Cell]:
-    """Read on which device the demo was tried, and on which packages it works."""
+    """Read on which device the demo ran, and on which packages it works."""
     if not file.is_file():
         return {}
     record = json.loads(file.read_text(encoding="utf-8"))

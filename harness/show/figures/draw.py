@@ -1,4 +1,4 @@
-"""Draw the figures of `out/benchmark*.json`: `python -m harness.show.figures.draw`, in the environment of the lock `plots`."""
+"""Draw the plots of `out/benchmark*.json`: `python -m harness.show.figures.draw`, in the environment of the lock `plots`."""
 
 import json
 import math
@@ -20,7 +20,7 @@ type Record = Mapping[str, Any]
 
 
 def patches(record: Record) -> tuple[Figure, str]:
-    """Draw the ratio of each work with its interval, and that of the control below it."""
+    """Draw the ratio of each workload with its interval, and that of the control below it."""
     entries = record["figures"][::-1]
     titles = {
         work: row[0].replace("`", "") for work, row in zip((e["work"] for e in record["figures"]), record["rows"], strict=True)
@@ -28,17 +28,17 @@ def patches(record: Record) -> tuple[Figure, str]:
     figure, axes = pyplot.subplots(figsize=(8, 0.42 * len(entries) + 1))
     for name, colour, offset, label in (
         ("ratio", plot.FIRST, 0.12, "patched"),
-        ("control", plot.SOFT, -0.12, "upstream once more"),
+        ("control", plot.SOFT, -0.12, "upstream again"),
     ):
         middle, low, high = (list(values) for values in zip(*(entry[name] for entry in entries), strict=True))
         errors = [[m - w for m, w in zip(middle, low, strict=True)], [h - m for m, h in zip(middle, high, strict=True)]]
         places = [n + offset for n in range(len(entries))]
         axes.errorbar(middle, places, xerr=errors, fmt="o", color=colour, markersize=4, elinewidth=1.4, label=label)
     axes.axvline(1, color=plot.INK, linewidth=1)
-    axes.axvline(1.02, color=plot.SECOND, linewidth=1, linestyle=":", label="the goal ends here")
+    axes.axvline(1.02, color=plot.SECOND, linewidth=1, linestyle=":", label="limit of the goal")
     axes.set_yticks(range(len(entries)), [titles[entry["work"]] for entry in entries])
     axes.tick_params(axis="y", length=0, labelcolor=plot.INK)
-    axes.set_xlabel("ratio to upstream, with intervals of 95 %")
+    axes.set_xlabel("ratio to upstream, with 95 % intervals")
     axes.set_title("What the patches cost")
     axes.legend(loc="upper left", bbox_to_anchor=(0, -0.12 - 0.2 / len(entries)), ncols=3)
     words = "; ".join(f"{titles[e['work']]} {e['ratio'][0]:.3f}" for e in record["figures"])
@@ -46,7 +46,7 @@ def patches(record: Record) -> tuple[Figure, str]:
 
 
 def full(record: Record) -> tuple[Figure, str]:
-    """Draw what each stage of a turn of 30 s takes, by dtype, and how short this host's limits could make it."""
+    """Draw the time of each stage of a 30 s turn, by dtype, with the least time that this host's limits allow."""
     seconds = "30"
     figure, axes = pyplot.subplots(figsize=(8, 3.2))
     words = []
@@ -113,7 +113,7 @@ DRAWN: Mapping[str, Callable[[Record], tuple[Figure, str]]] = {
 
 
 def draw(out: Path = OUT) -> list[Path]:
-    """Draw each JSON that is there and not drawn yet as it is, and return the SVGs."""
+    """Draw each JSON file that has no current plot, and return the SVGs."""
     found = []
     for name, function in DRAWN.items():
         source = out / f"{name}.json"

@@ -1,4 +1,4 @@
-"""What the picture is drawn from: abilities by device, and audio by form with the lanes in each cell."""
+"""The data of the picture: abilities by device, and audio by form with the lanes in each cell."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +11,11 @@ from harness.verdict.report import SHAPES
 
 
 def context(lanes: Sequence[views.Lane], out: Path, patches: Path) -> dict[str, Any]:
-    """Gather what the template of the picture takes.
+    """Collect the variables of the picture's template.
 
     Args:
-        lanes: those that ran; what ran on another stack or with another checkpoint is left out
-        out: the folder that may have what the demo did
+        lanes: the lanes that ran; those on another stack or with another checkpoint are left out
+        out: the folder that may contain the demo's results
         patches: the series
     """
     release = lanes[0].record["release"]
@@ -35,9 +35,9 @@ def context(lanes: Sequence[views.Lane], out: Path, patches: Path) -> dict[str, 
 
 
 def forms(lanes: Sequence[views.Lane]) -> dict[str, Any]:
-    """Lay out audio by form: a row for each dtype, and for each container a cell for each shape, with a kind for each lane.
+    """Lay out audio by form: a row for each dtype, a cell for each container and shape, and in it a kind for each lane.
 
-    A row in which lanes differ has a stripe for each of them.
+    A row in which lanes differ has a stripe for each lane.
     """
     kinds: dict[tuple[str, str, str], dict[str, dict[str, str]]] = {}
     for lane in lanes:
@@ -64,7 +64,7 @@ def forms(lanes: Sequence[views.Lane]) -> dict[str, Any]:
 
 
 def words(columns: Sequence[Column], lanes: Sequence[views.Lane], version: str) -> str:
-    """Say what the picture shows, to one who does not see it."""
+    """Describe the picture, for readers who cannot see it."""
     ran = [
         f"{column.device}{f' (evidence of {column.date})' * bool(column.date)} {column.count('before')} of {len(column.cells)} on {version}, "
         f"{column.count('after')} of {len(column.cells)} patched"
@@ -87,7 +87,7 @@ def words(columns: Sequence[Column], lanes: Sequence[views.Lane], version: str) 
 
 
 def table(columns: Sequence[Column]) -> dict[str, Any]:
-    """Say of each row of the picture which tests it is drawn from, and how many of them passed before and after."""
+    """Make the table of the tests behind each row of the picture, and how many of them passed before and after."""
     shown = [column for column in columns if column.cells]
     rows = []
     for name, ability in ABILITIES.items():

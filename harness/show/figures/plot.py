@@ -1,6 +1,6 @@
-"""Plots as SVG that are readable in light and in dark, and name the figures that they were drawn from.
+"""SVG plots that are readable in light and in dark, and that record the hash of their data.
 
-What draws them needs matplotlib, of the lock `plots`; what shows them needs the standard library alone.
+Drawing them needs matplotlib, from the lock `plots`. Showing them needs only the standard library.
 """
 
 import hashlib
@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-# A colour in light, and what stands for it in dark; those of the report.
+# The report's colours in light, and their counterparts in dark.
 PAPER, INK, SOFT, LINE = "#fcfcfb", "#191c1e", "#586067", "#e2e5e5"
 FIRST, SECOND, THIRD = "#0b6b5a", "#8f2611", "#6b4c05"
 DARK = {
@@ -48,12 +48,12 @@ FONTS = "system-ui, -apple-system, &quot;Segoe UI&quot;, Roboto, &quot;Helvetica
 
 
 def save(figure: Any, source: Path, words: str) -> Path:
-    """Write a figure beside the JSON that it was drawn from.
+    """Write a figure next to the JSON that it was drawn from.
 
     Args:
-        figure: matplotlib's
+        figure: a figure of matplotlib
         source: the JSON
-        words: what one who does not see it has to know
+        words: its alternative text
 
     Returns:
         the SVG
@@ -65,7 +65,7 @@ def save(figure: Any, source: Path, words: str) -> Path:
 
 
 def themed(svg: str) -> str:
-    """Give an SVG of matplotlib's the fonts of its reader, and dark colours where those are preferred."""
+    """Give an SVG from matplotlib the reader's fonts, and dark colours for readers who prefer them."""
     rules = [
         f'[style*="{what}: {light}"] {{ {what}: {dark} !important }}'
         for light, dark in DARK.items()
@@ -77,7 +77,7 @@ def themed(svg: str) -> str:
 
 
 def drawn(source: Path) -> tuple[str, str] | None:
-    """Return the SVG that was drawn from a JSON as it is now, and its words; None if there is none."""
+    """Return the SVG that was drawn from the current JSON, with its alternative text; None if there is none."""
     file = source.with_suffix(".svg")
     if not (file.is_file() and source.is_file()):
         return None
@@ -89,5 +89,5 @@ def drawn(source: Path) -> tuple[str, str] | None:
 
 
 def sha256(file: Path) -> str:
-    """Hash what a plot was drawn from."""
+    """Hash the data of a plot."""
     return hashlib.sha256(file.read_bytes()).hexdigest()

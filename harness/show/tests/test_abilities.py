@@ -1,4 +1,4 @@
-"""The picture says of each ability what the tests named for it did, and «not run» where they did not run."""
+"""The picture shows for each ability the results of its tests, and "not run" where they did not run."""
 
 import json
 
@@ -21,7 +21,7 @@ PASSED, FAILED, WARNED = Result("passed"), Result("failed", "RuntimeError"), Res
 
 
 def run(*results, lost=()):
-    """Make a run of the tests of loading."""
+    """Make a run of the tests for "load"."""
     found = dict(zip(LOAD, results, strict=True))
     return Run({test: result for test, result in found.items() if test not in lost}, frozenset(found))
 
@@ -67,7 +67,7 @@ def test_the_suite_has_each_test_that_is_named(name):
 
 @pytest.fixture
 def kept(tmp_path, patches):
-    """Commit evidence of a lane that holds, with the counts of the census and the bugs of the catalogue."""
+    """Return a function that writes evidence of a lane that holds, with the census's counts and the catalogue's bugs."""
 
     def keep(lane, **changes):
         counts, bugs = census.totals(lane, lane), [bug.id for bug in read_catalogue(CATALOGUE).on(lane, "pinned")]
@@ -89,7 +89,7 @@ def test_evidence_that_holds_did_what_the_census_counts(kept):
     kinds = {name: (cell.before.kind, cell.after.kind) for name, cell in sim.cells.items()}
     assert kinds["decode"] == ("fails", "works") and kinds["transcribe"] == ("works", "works") and DEMO not in kinds
     assert sim.cells["transcribe"] == Cell(Side(49, 49), Side(49, 49))
-    # All that training on the CPU lacks is silence.
+    # On the CPU, training only fails the suite by a warning.
     assert kept("cpu").cells["train"].before.kind == "warns"
 
 

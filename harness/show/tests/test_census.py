@@ -1,4 +1,4 @@
-"""The census is taken anew from verdicts of these files that have no other problem."""
+"""The census is rewritten only from verdicts of these files that have no other problem."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def test_it_is_taken_from_verdicts_that_have_no_other_problem(tmp_path, out, pat
     leave(out, patches, problems=["census: something counts 1"], holds=False)
     file = take(out, patches, tmp_path / "census.txt")
     assert read(file)["cpu"][NAMED.removeprefix("tests/").partition("[")[0]] == (2, 1, 1, 0)
-    # The word alone is no reason to overlook it.
+    # A problem does not become one of the census because it contains the word.
     leave(out, patches, name="sim", problems=["tests/test_census.py::test_a is missing"], holds=False)
     with pytest.raises(HarnessError, match=r"^the verdict on sim has another problem first: tests/test_census\.py::test_a is"):
         take(out, patches, file)
@@ -27,5 +27,7 @@ def test_it_is_taken_from_verdicts_that_have_no_other_problem(tmp_path, out, pat
 @pytest.mark.parametrize("changes", [{"digest": "0"}, {"counts": {"fail→pass": 1, "pass→pass": 7}}])
 def test_it_is_taken_from_no_stale_verdict(tmp_path, out, patches, changes):
     leave(out, patches, **changes)
-    with pytest.raises(HarnessError, match=f"^there is no verdict to count; .*({world.STALE}|another run than its verdict)"):
+    with pytest.raises(
+        HarnessError, match=f"^there is no verdict to count; .*({world.STALE}|not from the run of its verdict)"
+    ):
         take(out, patches, tmp_path / "census.txt")

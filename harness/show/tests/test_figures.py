@@ -1,4 +1,4 @@
-"""A figure can be read in light and in dark, and counts only for the numbers that it was drawn from."""
+"""A plot can be read in light and in dark, and is shown only with the data that it was drawn from."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The page says what the verdicts say, and a browser, a reader and a screen reader can find their way in it."""
+"""The page says what the verdicts say, and browsers, readers and screen readers can navigate it."""
 
 import base64
 import json
@@ -58,7 +58,7 @@ diff --git a/a.py b/a.py
 
 
 class Page(HTMLParser):
-    """What a page consists of; a tag that is closed out of turn is an error."""
+    """The elements of a page. A tag that is closed out of order is an error."""
 
     VOID = ("meta", "link", "col", "img")
 
@@ -82,7 +82,7 @@ class Page(HTMLParser):
 
 
 def leave(out, patches, *, name="cpu", after="passed", lost=(), **changes):
-    """Leave in a folder what a lane leaves."""
+    """Write the files of a lane to a folder."""
     folder = out / name
     folder.mkdir(parents=True)
     failed = {"outcome": "failed", "user_properties": [["transcript", EVIL], ["exception", HOSTILE]]}
@@ -155,12 +155,12 @@ def test_a_page_is_well_formed_and_every_link_leads_somewhere(out, patches):
     ("changes", "own"), [({}, "cpu"), ({"stack": "floor"}, "cpu-floor"), ({"options": ["--checkpoint", "/x"]}, "real-cpu")]
 )
 def test_the_record_of_another_lane_is_not_shown_as_this_one(out, patches, changes, own):
-    # One record, copied into the folder of another lane, was drawn as that one's.
+    # A record that was copied into the folder of another lane was once drawn as that lane.
     leave(out, patches)
     leave(out, patches, name="sim", **{"lane": "cpu"} | changes)
     lanes, stale = views.read(out, patches)
     assert [lane.name for lane in lanes] == ["cpu"]
-    assert stale == {"sim": f"what out/sim holds is the record of another lane, {own}"}
+    assert stale == {"sim": f"out/sim contains the record of another lane, {own}"}
 
 
 def test_headings_are_in_order_and_tables_say_what_they_are(out, patches):
@@ -245,7 +245,7 @@ def test_a_run_that_broke_off_is_a_verdict_that_does_not_hold(out, patches, lost
     ("changes", "reason"),
     [
         ({"digest": "0"}, world.STALE),
-        ({"counts": {"fail→pass": 1, "pass→pass": 5}}, "another run than its verdict"),
+        ({"counts": {"fail→pass": 1, "pass→pass": 5}}, "not from the run of its verdict"),
         ({"same bits": None}, "no verdict that this version can read"),
     ],
 )
@@ -346,13 +346,13 @@ def test_the_picture_has_a_title_and_a_sign_for_each_form_and_each_lane(out, pat
     space = {"s": "http://www.w3.org/2000/svg"}
     title = svg.find("s:title", space)
     assert title.get("id") == svg.get("aria-labelledby")
-    assert "not run: cpu, sim, xla, mps, cuda. Forms of audio" in title.text  # no test of theirs is about an ability
+    assert "not run: cpu, sim, xla, mps, cuda. Forms of audio" in title.text  # none of their tests belongs to an ability
     assert title.text.endswith("cpu 1 of 2 on 1.3.0, 2 of 2 patched; sim 1 of 2 on 1.3.0, 1 of 2 patched.")
     (shown,) = re.findall(r'<img class="plot" src="data:image/svg\+xml;base64,([^"]+)" alt="([^"]+)"', page)
     assert base64.b64decode(shown[0]) == (out / "matrix.svg").read_bytes() and shown[1] == title.text
     drawn = svg.find("s:g[@transform]", space)
     signs = Counter(use.get("href") for use in drawn.iter("{http://www.w3.org/2000/svg}use"))
-    # The legend has one of each kind. Where the lanes differ a cell has a stripe for each of them.
+    # The legend has one sign of each kind. If the lanes differ, a cell has a stripe for each.
     assert (signs["#s-right"], signs["#s-wrong"], signs["#h-right"], signs["#h-wrong"]) == (1 + 2, 1 + 1, 1, 1)
     assert {sign[1:] for sign in signs} <= {group.get("id") for group in svg.iterfind(".//s:defs/s:g", space)}
     assert "prefers-color-scheme: dark" in svg.find("s:style", space).text
@@ -371,10 +371,10 @@ def test_a_stripe_has_room_for_its_sign_however_many_lanes_differ(out, patches, 
     for use in drawn.iterfind("{*}use"):
         (divided if use.get("href").startswith("#h-") else others).append((int(use.get("y")), use.get("href")[3:]))
     tops = [top for top, _ in divided]
-    # They stand in the order of the lanes, which the caption says, and do not overlap.
+    # The stripes are in the order of the lanes, as in the caption, and do not overlap.
     assert [kind for _, kind in divided] == ["wrong" if name == "sim" else "right" for name in lanes]
     assert height >= 7 and all(below - above > height for above, below in pairwise(tops))
-    # Nor do they overlap the rows beside theirs.
+    # Nor do they overlap the adjacent rows.
     outside = [top for top, _ in others if not tops[0] <= top <= tops[-1]]
     assert outside and all(top + 15 < tops[0] or top > tops[-1] + height for top in outside)
     (offset,) = re.findall(r"translate\(0 (\d+)\)", drawn.get("transform"))

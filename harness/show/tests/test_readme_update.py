@@ -1,4 +1,4 @@
-"""README and patches/README.md show the last verdict, and no other."""
+"""README and patches/README.md show the last verdict and no other."""
 
 import re
 
@@ -107,7 +107,7 @@ def test_readme_keeps_its_verdict_where_there_is_no_new_one(readme, tmp_path, ou
 
 @pytest.mark.parametrize("lane", LANES)
 def test_readme_counts_what_the_census_counts(lane):
-    # A suite may change and the census with it, and README go on to say what an older one had found.
+    # If the suite and the census changed, README could otherwise keep the results of an older suite.
     counts = [n for n in census.read()[lane].values() if len(n) > 1]
     shown, same, bits = (sum(n[k] for n in counts) for k in (1, 2, 3))
     said = f"- **The verdict holds** on `{lane}`: {shown} fail→pass, {same} pass→pass, {bits} of them bit for bit.\n"
@@ -115,7 +115,7 @@ def test_readme_counts_what_the_census_counts(lane):
     assert said in readme
     cells = abilities.of_census(lane)
     works = sum(cell.before.kind == "works" for cell in cells.values())
-    # The demo, which the census does not count, may be one more.
+    # The demo, which the census does not count, may add one.
     assert re.search(rf"\b{lane} {works} of ({len(cells)}|{len(cells) + 1}) on 1\.3\.0, \1 of \1 patched", readme)
 
 

@@ -1,4 +1,4 @@
-"""The catalogue is refused where it does not say what makes a bug checkable."""
+"""A catalogue is rejected if a bug in it cannot be checked."""
 
 import pytest
 

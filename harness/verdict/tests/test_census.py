@@ -1,4 +1,4 @@
-"""Tests that vanish, or stop counting, are missed by the census."""
+"""The census notices tests that vanish or no longer count."""
 
 from dataclasses import replace
 
@@ -9,8 +9,6 @@ from harness.verdict import census
 from harness.verdict.catalogue import Catalogue
 from harness.verdict.census import count, differences, expected, read, write
 from harness.verdict.tests.test_verdict import BUG, EARS, EYE, NOSE, PASS, PATCHED, SIGHT, UPSTREAM, run
-
-# Fixtures of the same name.
 
 CATALOGUE = Catalogue((BUG, SIGHT))
 COUNTS = count(run(UPSTREAM), run(PATCHED), CATALOGUE, "cpu")
@@ -41,7 +39,7 @@ def test_it_comes_back_as_it_was_written(file):
 
 
 def without(*tests):
-    """Count what is left once tests are gone from both runs."""
+    """Count the runs without some tests."""
     left = [{test: result for test, result in results.items() if test not in tests} for results in (UPSTREAM, PATCHED)]
     return count(run(left[0]), run(left[1]), CATALOGUE, "cpu")
 
@@ -49,13 +47,13 @@ def without(*tests):
 @pytest.mark.parametrize(
     ("gone", "said"),
     [
-        ([NOSE], ["test_a.py::test_nose counts nothing, and census.txt says 1 0 1 0"]),
-        ([EARS[0]], ["hard-of-hearing test_a.py::test_ear[*] counts 1, and", "test_a.py::test_ear counts 1 1 0 0, and"]),
-        ([EYE], ["blind test_a.py::test_eye counts 0, and", "test_a.py::test_eye counts nothing, and"]),
+        ([NOSE], ["test_a.py::test_nose counts nothing, but census.txt says 1 0 1 0"]),
+        ([EARS[0]], ["hard-of-hearing test_a.py::test_ear[*] counts 1, but", "test_a.py::test_ear counts 1 1 0 0, but"]),
+        ([EYE], ["blind test_a.py::test_eye counts 0, but", "test_a.py::test_eye counts nothing, but"]),
     ],
 )
 def test_a_test_that_vanished_is_missed(file, gone, said):
-    # All that passed on both trees were once deleted, or all of a bug but one: the verdict held.
+    # A verdict once held without any test that passed on both trees, and with all tests of a bug but one deleted.
     found = list(differences(without(*gone), "cpu", "cpu", file))
     assert len(found) == len(said) and all(words in line for words, line in zip(said, found, strict=True))
 
@@ -73,7 +71,7 @@ def test_bits_that_are_no_longer_recorded_are_missed(file):
     more = {**COUNTS, "test_a.py::test_nose": (1, 0, 1, 1)}
     write({"cpu": ("cpu", more)}, file)
     assert list(differences(COUNTS, "cpu", "cpu", file)) == [
-        "census: test_a.py::test_nose counts 1 0 1 0, and census.txt says 1 0 1 1: see `python -m harness census`"
+        "census: test_a.py::test_nose counts 1 0 1 0, but census.txt says 1 0 1 1: see `python -m harness census`"
     ]
 
 
@@ -94,12 +92,12 @@ def test_a_lane_that_holds_counts_so_many_tests(file):
 
 def test_a_lane_without_a_census_does_not_hold(file):
     assert list(differences(COUNTS, "cuda", "cuda", file)) == [
-        "census.txt has no census of cuda: where this is right, write it with `python -m harness census`"
+        "census.txt has no census of cuda: if this is right, write it with `python -m harness census`"
     ]
 
 
 def test_a_glob_that_names_no_test_on_any_lane_is_refused(tmp_path):
-    # Another glob of the same bug hid it.
+    # Another glob of the same bug once hid this.
     bug = replace(BUG, tests=(*BUG.tests, "test_a.py::test_mouth"))
     with pytest.raises(HarnessError, match=r"^bugs\.toml: hard-of-hearing test_a\.py::test_mouth names no test on any lane$"):
         write({"cpu": ("cpu", count(run(UPSTREAM), run(PATCHED), Catalogue((bug,)), "cpu"))}, tmp_path / "census.txt")

@@ -35,7 +35,7 @@ NOT_RUN = {"cuda": "needs an NVIDIA or AMD GPU with its driver", "mps": "needs m
 
 
 def few_tests(monkeypatch):
-    """Let the catalogue and the census be those of the record."""
+    """Make the catalogue and the census match the record."""
     lanes = ("cpu", "sim", "mps", "xla")
     bug = Bug("deaf", "wrong", "It hears nothing", "0001.patch", lanes, (Reason("TypeError", "", judged="it"),), ("test_*",))
     monkeypatch.setattr(evidence, "read_catalogue", lambda file: Catalogue((bug,)))
@@ -49,7 +49,7 @@ def few(monkeypatch):
 
 @pytest.fixture
 def written(tmp_path):
-    """Write a record as a lane's verdict.json, and its evidence to a folder."""
+    """Return a function that writes a record as a lane's verdict.json, and its evidence to a folder."""
 
     def write_it(**changes):
         verdict = tmp_path / "verdict.json"
@@ -91,19 +91,19 @@ def test_each_host_is_shown_by_date(written):
 @pytest.mark.parametrize(
     ("changes", "wrong"),
     [
-        ({"counts": {}}, "it holds and counts no test"),
-        # An invented lane once needed no bugs, and as many tests as one liked.
-        ({"bugs": []}, "it holds, and its bugs are not shown by as many tests as it counts"),
-        ({"counts": {"fail→pass": 3, "pass→pass": 1}}, "it holds, and its bugs are not shown by as many tests as it counts"),
+        ({"counts": {}}, "it holds but counts no test"),
+        # An invented record was once accepted without bugs, and with any number of tests.
+        ({"bugs": []}, "it holds but its bugs are not shown by as many tests as it counts"),
+        ({"counts": {"fail→pass": 3, "pass→pass": 1}}, "it holds but its bugs are not shown by as many tests as it counts"),
         ({"same bits": 2}, "it counts more tests with the same bits than pass on both packages"),
-        ({"counts": {"fail→pass": 2, "pass→fail": 1}}, "it holds and counts tests that do not pass patched"),
-        ({"problems": ["a test is missing"]}, "it holds and names problems"),
-        ({"bugs": [{"id": "deaf", "shown": [], "fixed": 0}]}, "it holds and has a bug that is not shown or not fixed"),
-        ({"bugs": [{"id": "deaf", "shown": ["a"], "fixed": 0}]}, "it holds and has a bug that is not shown or not fixed"),
+        ({"counts": {"fail→pass": 2, "pass→fail": 1}}, "it holds but counts tests that do not pass patched"),
+        ({"problems": ["a test is missing"]}, "it holds but names problems"),
+        ({"bugs": [{"id": "deaf", "shown": [], "fixed": 0}]}, "it holds but has a bug that is not shown or not fixed"),
+        ({"bugs": [{"id": "deaf", "shown": ["a"], "fixed": 0}]}, "it holds but has a bug that is not shown or not fixed"),
     ],
 )
 def test_what_says_that_it_holds_against_what_it_says_besides_is_refused(written, changes, wrong):
-    with pytest.raises(HarnessError, match=f"is no record of a verdict, {wrong}"):
+    with pytest.raises(HarnessError, match=f"is not the record of a verdict, {wrong}"):
         written(**changes)
 
 
@@ -137,12 +137,12 @@ def test_it_is_stale_once_the_series_has_changed(written, tmp_path, change):
     ("text", "wrong"),
     [
         ("{", "Expecting property name"),
-        ("[]", "it holds no object"),
-        (json.dumps(RECORD | {"holds": "yes"}), "'holds' is missing or no bool"),
-        (json.dumps({name: value for name, value in RECORD.items() if name != "date"}), "'date' is missing or no str"),
+        ("[]", "it is not a JSON object"),
+        (json.dumps(RECORD | {"holds": "yes"}), "'holds' is missing or not a bool"),
+        (json.dumps({name: value for name, value in RECORD.items() if name != "date"}), "'date' is missing or not a str"),
         (json.dumps(RECORD | {"date": "yesterday"}), "Invalid isoformat string"),
-        (json.dumps(RECORD | {"bugs": [{"id": "deaf"}]}), "a part of it is of another form (KeyError('shown'))"),
-        (json.dumps(RECORD | {"host": {}}), "'system' of its host is missing or no str"),
+        (json.dumps(RECORD | {"bugs": [{"id": "deaf"}]}), "a part of it has the wrong form (KeyError('shown'))"),
+        (json.dumps(RECORD | {"host": {}}), "'system' of its host is missing or not a str"),
     ],
 )
 def test_a_malformed_file_is_an_error_in_one_sentence(tmp_path, text, wrong):
@@ -150,7 +150,7 @@ def test_a_malformed_file_is_an_error_in_one_sentence(tmp_path, text, wrong):
     file.write_text(text)
     with pytest.raises(HarnessError) as refused:
         cite(NOT_RUN, tmp_path)
-    assert str(refused.value).startswith(f"{file} is no record of a verdict, {wrong}")
+    assert str(refused.value).startswith(f"{file} is not the record of a verdict, {wrong}")
     assert "\n" not in str(refused.value)
 
 

@@ -20,13 +20,13 @@ CPU, SIM, MPS = "verdict-linux/cpu", "verdict-linux/sim", "mps-mac/mps"
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
-    """Let the catalogue and the census be of the few tests of the records here."""
+    """Make the catalogue and the census match the records of this module."""
     few_tests(monkeypatch)
 
 
 @pytest.fixture
 def report(tmp_path):
-    """Write a lane's report."""
+    """Return a function that writes a lane's report."""
 
     def write_it(where, **changes):
         folder = tmp_path / where
@@ -65,9 +65,9 @@ LINUX = {"system": "Linux", "machine": "x86_64", "device": "a CPU", "python": "3
 @pytest.mark.parametrize(
     ("lane", "changes", "wrong"),
     [
-        ("verdict-ubuntu-24.04-py3.12/cpu", {"lane": "sim"}, "it is of sim"),
-        ("suite(floor)-ubuntu-24.04-py3.12/cpu-floor", {"lane": "cpu"}, "it is of cpu"),
-        ("verdict-ubuntu-24.04-py3.12/cpu", {"options": ["--checkpoint", "/x"]}, "it is of real-cpu"),
+        ("verdict-ubuntu-24.04-py3.12/cpu", {"lane": "sim"}, "it is for sim"),
+        ("suite(floor)-ubuntu-24.04-py3.12/cpu-floor", {"lane": "cpu"}, "it is for cpu"),
+        ("verdict-ubuntu-24.04-py3.12/cpu", {"options": ["--checkpoint", "/x"]}, "it is for real-cpu"),
         ("verdict-ubuntu-24.04-py3.14/cpu", {}, "it ran on Python 3.12.1"),
         ("verdict-macos-15-py3.12/cpu", {}, "it ran on Linux, not macos"),
         ("verdict-ubuntu-24.04-arm-py3.12/cpu", {}, "it ran on x86_64"),
@@ -96,7 +96,7 @@ def test_an_invented_report_shuts_it(tmp_path, report, changes, wrong):
 def test_a_report_that_cannot_be_read_shuts_it(tmp_path, report):
     report(CPU, holds=1)
     (problem,) = check(tmp_path, [CPU])
-    assert problem.startswith(f"{CPU}: ") and "'holds' is missing or no bool" in problem
+    assert problem.startswith(f"{CPU}: ") and "'holds' is missing or not a bool" in problem
 
 
 @pytest.mark.parametrize("result", ["failure", "cancelled", "skipped", ""])
@@ -108,7 +108,7 @@ def test_a_job_that_did_not_succeed_shuts_it_whatever_was_reported(tmp_path, rep
 def test_a_report_that_nobody_requires_shuts_it(tmp_path, report):
     report(CPU)
     report(SIM)
-    assert check(tmp_path, [CPU]) == [f"{SIM}: reported, and not on the gate's list"]
+    assert check(tmp_path, [CPU]) == [f"{SIM}: reported, but not on the gate's list"]
 
 
 @pytest.mark.parametrize("holds", [True, False, None])

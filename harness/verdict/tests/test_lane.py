@@ -1,4 +1,4 @@
-"""What a lane leaves is of the run that it names: nothing of an earlier one, of other files, or of another environment."""
+"""The files of a lane belong to the run that they name, not to an earlier one, to other files, or to another environment."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ from harness.verdict.tests.test_verdict import CATALOGUED, PATCHED, UPSTREAM, ru
 
 @pytest.fixture
 def suite(tmp_path, monkeypatch):
-    """Let a lane take two small runs for those of the suite, and leave what it says in a folder of the test's own."""
+    """Replace the suite's runs with two small ones, and write the files of lanes to a temporary folder."""
     runs = {"upstream": run(UPSTREAM), "patched": run(PATCHED)}
     monkeypatch.setattr(lane, "OUT", tmp_path)
     monkeypatch.setattr(lane, "read_catalogue", lambda file: CATALOGUED)
@@ -39,7 +39,7 @@ def suite(tmp_path, monkeypatch):
 
 
 def test_a_lane_alone_leaves_no_verdict_of_several_beside_it(suite):
-    # out/verdict.md once went on to say what an earlier run had said.
+    # out/verdict.md once kept the text of an earlier run.
     (suite / "verdict.md").write_text("- **The verdict holds** on `cpu`: 9999 fail→pass.\n")
     (suite / "verdict-floor.md").write_text("of another stack\n")
     lane.run_lane("cpu")
@@ -60,7 +60,7 @@ def test_a_run_that_is_interrupted_leaves_no_older_verdict(suite, monkeypatch):
 
 
 def test_files_that_change_while_it_runs_are_a_problem(suite, monkeypatch):
-    # The record once had the digest of the files as they were in the end, and the tests were those of the beginning.
+    # The record once had the digest of the files at the end, but the tests were those from the beginning.
     digests = iter(["begun", "other"])
 
     def digest(*arguments):
@@ -74,7 +74,7 @@ def test_files_that_change_while_it_runs_are_a_problem(suite, monkeypatch):
 
 
 def test_an_environment_that_is_no_stack_is_not_taken_for_pinned(suite, tmp_path, monkeypatch):
-    # Without --stack its verdict once stood in out/cpu, with the digest of the packages of `pinned`.
+    # Without --stack its verdict was once written to out/cpu, with the digest of the packages of `pinned`.
     locks = tmp_path / "stacks"
     locks.mkdir()
     (locks / "pinned.txt").write_text("torch==0.1\n")
@@ -87,7 +87,7 @@ def test_an_environment_that_is_no_stack_is_not_taken_for_pinned(suite, tmp_path
 
 
 def _write_logs(folder):
-    """Write what pytest would have written of the two runs."""
+    """Write the logs that pytest would have written for the two runs."""
     for tree, results in (("upstream", UPSTREAM), ("patched", PATCHED)):
         reports = [
             {

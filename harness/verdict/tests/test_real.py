@@ -1,4 +1,4 @@
-"""A real checkpoint is a lane of its own; what is none is refused before anything runs."""
+"""A real checkpoint is a separate lane, and any other folder is rejected before anything runs."""
 
 import shutil
 
@@ -16,7 +16,7 @@ RIGHT = {CANONICAL.format(lane="cpu", clip=clip.id): Result("passed", transcript
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    """A folder with all the parts, by name."""
+    """A folder with an empty file for each part."""
     for part in PARTS:
         (tmp_path / part).parent.mkdir(exist_ok=True)
         (tmp_path / part).touch()
@@ -35,9 +35,9 @@ def test_a_part_that_is_missing_is_named(checkpoint, part):
 
 @pytest.mark.parametrize("part", ["config.json", "model.safetensors"])
 def test_the_tiny_checkpoint_is_not_a_real_one(checkpoint, part):
-    # With one more line in its settings it was.
+    # It once passed for one, with an extra line in its settings.
     shutil.copy(TINY / part, checkpoint)
-    with pytest.raises(HarnessError, match=r"is the tiny checkpoint, which is used without it$"):
+    with pytest.raises(HarnessError, match=r"is the tiny checkpoint, which is the default: leave the option out$"):
         require(checkpoint)
 
 
@@ -57,8 +57,5 @@ def test_what_it_hears_otherwise_is_one_table_and_one_sentence(capsys):
     found = heard(Run({**RIGHT, **other}, frozenset(RIGHT)), "cpu")
     assert [(clip, words) for clip, _, words, _ in found] == [(first.id, "something else"), (second.id, "")]
     assert found[1][3] == 1
-    assert (
-        show(found)
-        == f"the checkpoint hears 2 of {len(clips())} clips otherwise than the manifest: no test of words can judge on it"
-    )
+    assert show(found) == f"the checkpoint mishears 2 of {len(clips())} clips: tests that compare words cannot judge with it"
     assert "something" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Markdown says what a verdict found, and no more."""
+"""Markdown reports what a verdict found, and no more."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from harness.verdict.tests.test_verdict import CATALOGUED, DEAF, EARS, EYE, NOSE
 
 
 def laned(before, after, name="cpu", not_run=NOTHING):
-    """Judge two runs, as a lane gives them to the report."""
+    """Judge two runs, and return the lane as the report gets it."""
     verdict = judge(run(before), run(after), CATALOGUED, "cpu")
     return Lane(replace(verdict, lane=name), run(before), run(after), {"upstream": 1.0, "patched": 2.0}, not_run)
 

@@ -1,4 +1,4 @@
-"""A verdict holds for one reason, and fails for every other: each hole that a comparison can have is shut here."""
+"""A verdict holds only if everything is right: each test closes one gap that a comparison may have."""
 
 from dataclasses import replace
 
@@ -43,12 +43,12 @@ PATCHED = dict.fromkeys(UPSTREAM, PASS)
 
 
 def run(results, **changes):
-    """Make a run in which everything collected has a result."""
+    """Make a run in which every collected test has a result."""
     return replace(Run(results, frozenset(results)), **changes)
 
 
 def problems(upstream=UPSTREAM, patched=PATCHED, catalogue=CATALOGUED, name="cpu"):
-    """Judge two runs, given as such or by their results."""
+    """Judge two runs, given as runs or as their results, and return the problems."""
     runs = [given if isinstance(given, Run) else run(given) for given in (upstream, patched)]
     verdict = judge(*runs, catalogue, name)
     assert verdict.holds == (not verdict.problems)
@@ -86,15 +86,15 @@ def test_an_empty_run_is_no_evidence(side):
 @pytest.mark.parametrize("side", ["upstream", "patched"])
 def test_a_run_that_did_not_finish_is_no_evidence(side):
     results = {"upstream": UPSTREAM, "patched": PATCHED}[side]
-    assert f"{side}: pytest did not come to its end" in problems(**{side: run(results, finished=False)})
+    assert f"{side}: pytest did not finish" in problems(**{side: run(results, finished=False)})
 
 
 @pytest.mark.parametrize("side", ["upstream", "patched"])
 def test_a_run_that_died_is_one_problem_and_says_where(side):
     died = Run({}, frozenset(UPSTREAM), finished=False, begun=frozenset({NOSE}))
-    words = f"{side}: pytest did not come to its end, and stopped in {NOSE}: {len(UPSTREAM)} tests have no result"
+    words = f"{side}: pytest did not finish, and stopped in {NOSE}: {len(UPSTREAM)} tests have no result"
     assert problems(**{side: died}) == words
-    # As it died later: what it had not come to is no bug that does not show.
+    # It died later: a bug whose tests did not run is not reported as missing.
     assert problems(**{side: replace(died, results={EYE: {"upstream": DARK, "patched": PASS}[side]})}).count("\n") == 0
 
 
@@ -110,7 +110,7 @@ def test_a_case_that_was_collected_and_never_ran_is_missed(side):
     results = dict({"upstream": UPSTREAM, "patched": PATCHED}[side])
     del results[NOSE]
     missing = Run(results, frozenset(UPSTREAM))
-    assert f"{side}: {NOSE} was collected and has no result" in problems(**{side: missing})
+    assert f"{side}: {NOSE} was collected but has no result" in problems(**{side: missing})
 
 
 def test_a_case_that_only_one_tree_collects_is_missed():
@@ -127,7 +127,7 @@ def test_an_error_outside_a_tests_body_is_not_a_failure_for_a_reason(side):
 
 @pytest.mark.parametrize("wrong", [Result("failed", "TypeError", "deafening"), Result("failed", "OSError", "deaf")])
 def test_a_bug_shows_by_its_own_exception_type_and_message(wrong):
-    assert "which is not the reason of hard-of-hearing" in problems(upstream={**UPSTREAM, EARS[0]: wrong})
+    assert "which is not the reason for hard-of-hearing" in problems(upstream={**UPSTREAM, EARS[0]: wrong})
 
 
 def test_a_bug_that_no_test_shows_is_reported():
@@ -169,12 +169,12 @@ def test_a_lane_without_bugs_proves_nothing():
 def test_an_exit_status_that_its_results_do_not_explain_is_a_problem(red, said):
     results = PATCHED if red else UPSTREAM
     verdict = judge(run(results, red=red), run(PATCHED), CATALOGUED, "cpu")
-    assert f"upstream: pytest's exit status says that {said}, and its results say otherwise" in verdict.problems
+    assert f"upstream: pytest's exit status says that {said}, but its results differ" in verdict.problems
 
 
 @pytest.mark.parametrize("place", ["", "eye.py:blink", "processor.py:see"])
 def test_the_same_exception_from_another_place_is_no_reason(place):
-    # A bare assert of the tests would have done as well as one of the package.
+    # Otherwise a bare assert of the tests would count as one of the package.
     elsewhere = {**UPSTREAM, EYE: replace(DARK, place=place)}
     words = f"{EYE}: fails on upstream with ValueError from {place or 'the test itself'}: it is dark, which is not the reason"
     assert words in problems(upstream=elsewhere)
@@ -201,7 +201,7 @@ def test_reaches_an_assert_of_the_package(liquid_audio, processor):
 
 
 def test_what_an_object_of_a_test_raises_does_not_come_from_the_package(tmp_path):
-    # An assert of the tests, to which the package was led, was taken for the package's own.
+    # An assert in the tests that the package reached was once mistaken for the package's own.
     test = tmp_path / "test_odd.py"
     test.write_text(ASKED)
     with warm.python("cpu", environment("cpu")) as python:

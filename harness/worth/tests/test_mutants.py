@@ -34,7 +34,7 @@ def test_lines_that_changed_are_mutated_and_no_others():
 
 
 def test_a_device_that_the_series_takes_away_comes_back():
-    # The demo's modality flags had no mutant at all.
+    # The demo's modality flags once had no mutant at all.
     (found,) = replacements("chat.append(\n    flag=torch.tensor(out),\n)\n", {2})
     assert found == ("another device", 2, 'chat.append(\n    flag=torch.tensor(out, device="cuda"),\n)\n')
 
@@ -83,7 +83,7 @@ PASS, BITS, RED = Result("passed"), Result("passed", digest="ab"), Result("faile
 
 
 class Told:
-    """Runs of which a test says what comes of them, by tree; an exception is one that does not come to its end."""
+    """Stands in for runs, with the results that a test gives for each tree; an exception is a run that does not finish."""
 
     def __init__(self, **told):
         self.told, self.asked = {tree: iter(runs) for tree, runs in told.items()}, []
@@ -99,7 +99,7 @@ class Told:
 
 @pytest.fixture
 def hunt(tmp_path, monkeypatch):
-    """Make a hunt whose suite is of two tests, and one that its sample has not, with what its runs give."""
+    """Return a function that makes a hunt from the results of its runs. The suite has two sampled tests, and one more."""
     (tmp_path / trees.PACKAGE).mkdir()
     (tmp_path / trees.PACKAGE / "audio.py").write_text("x = 1\n")
     monkeypatch.setattr(trees, "resolve", lambda name: trees.Tree(name, tmp_path, ""))
@@ -113,11 +113,11 @@ def hunt(tmp_path, monkeypatch):
     return make
 
 
-END = HarnessError("pytest did not come to its end on a tree, cpu: it was killed")
+END = HarnessError("pytest did not finish on a tree, cpu: it was killed")
 
 
 def test_a_run_that_the_host_broke_kills_no_mutant(hunt):
-    # A run out of memory, or of time, was counted as a mutant that was killed by its import.
+    # A run that ran out of memory or time once counted as a mutant that was killed by its import.
     assert hunt(mutant=[END, {}], patched=[{}]).red("a tree", "cpu", [ABOVE]) is None
     assert hunt(mutant=[END, END], patched=[{}]).red("a tree", "cpu", [ABOVE]) == (mutants.NO_END, "it was killed")
     with pytest.raises(
@@ -127,7 +127,7 @@ def test_a_run_that_the_host_broke_kills_no_mutant(hunt):
 
 
 def test_a_test_that_is_red_anyway_kills_no_mutant(hunt):
-    # The sample has it not, so that nobody had seen it pass.
+    # The test is not in the sample, so it was never seen to pass.
     asked = hunt(mutant=[{LEFT: RED}], patched=[{LEFT: PASS}])
     assert asked.red("a tree", "cpu", [LEFT]) == ("test_b.py::test_left", "TypeError: deaf")
     assert asked.trials.asked[1:] == [("patched", "cpu", [LEFT])]
@@ -141,9 +141,9 @@ def test_other_bits_kill_a_mutant_where_a_verdict_compares_them(hunt):
     other = Result("passed", digest="cd")
     assert hunt(mutant=[{ABOVE: other}]).red("a tree", "cpu", [ABOVE]) == (
         "test_audio_input.py::test_above",
-        "passes, with other bits",
+        "passes, with different bits",
     )
-    # It fails as published, where it has no bits.
+    # This test fails as published, and so has no bits there.
     assert hunt(mutant=[{BELOW: other}]).red("a tree", "cpu", [BELOW]) is None
 
 
@@ -157,7 +157,7 @@ def test_tests_are_asked_before_mypy(hunt, monkeypatch):
 
 
 def test_a_sample_that_is_red_with_the_whole_series_tells_nothing_of_any_tree(monkeypatch):
-    # Every mutant was killed by it, every piece of the series needed, and every rival rejected.
+    # Such a test once killed every mutant, made every piece of the series needed, and rejected every rival.
     monkeypatch.setattr("harness.worth.sample.read_catalogue", lambda file: Catalogue((BUG,)))
     trials = Told(patched=[{ABOVE: PASS, BELOW: RED}, {ABOVE: PASS, BELOW: PASS}])
     trials.collect = lambda tree, lane: [ABOVE, BELOW]

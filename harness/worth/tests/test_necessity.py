@@ -1,4 +1,4 @@
-"""A piece that no test needs is named, and a step that does anything else than its patch says is wrong."""
+"""A piece that no test needs is named, and a step that does anything but what its patch says is wrong."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ PIECE = Piece(PATCHES[0], "hunk", "liquid_audio/ear.py", 3, "listen()", "", Fals
 
 
 def run(**results):
-    """Make a run of the sample, in which what is not given passes."""
+    """Make a run of the sample, in which all tests pass except as given."""
     tests = {"ears": EARS[0], "ears_too": EARS[-1], "eye": EYE, "nose": NOSE}
     return Run({test: results.get(name, PASS) for name, test in tests.items()}, frozenset(tests.values()))
 
@@ -62,7 +62,7 @@ def test_a_last_patch_without_a_bug_on_the_lane_is_a_step_too(suite, last, holds
     [
         (run(ears_too=DEAF, eye=DARK), "fails on upstream for an unlisted reason, TypeError from the test itself: deaf"),
         (run(), "passed on upstream, should fail for blind"),
-        (run(eye=DEAF), "which is not the reason of blind"),
+        (run(eye=DEAF), "which is not the reason for blind"),
         (run(eye=DARK, nose=DARK), "test_nose: fails on upstream for an unlisted reason"),
         (run(eye=DARK, nose=Result("passed", digest="1")), "test_nose: passes on both trees, with different bits"),
     ],
@@ -80,7 +80,7 @@ def test_a_red_test_is_one_that_fails_or_gives_other_bits():
     assert red(run(eye=replace(DARK, outcome="error"))) == ("test_a.py::test_eye", "ValueError: it is dark")
     other = run(nose=Result("passed", digest="2"))
     assert red(other) is None
-    assert red(other, run(nose=Result("passed", digest="1"))) == ("test_a.py::test_nose", "passes, with other bits")
+    assert red(other, run(nose=Result("passed", digest="1"))) == ("test_a.py::test_nose", "passes, with different bits")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Each piece of a patch can be taken out by itself, and exactly."""
+"""Each piece of a patch can be taken out separately and exactly."""
 
 import subprocess
 
@@ -40,7 +40,7 @@ def leave():
 
 @pytest.fixture
 def tree(tmp_path):
-    """A tree with a patch applied, and that patch beside it."""
+    """A tree with a patch applied, next to that patch."""
     sides = [tmp_path / side / "src" / "liquid_audio" / "greet.py" for side in "ab"]
     for file, text in zip(sides, (BEFORE, AFTER), strict=True):
         file.parent.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Two runs that are not the same are told apart, by what differs first."""
+"""Two runs that differ are told apart by each difference."""
 
 from dataclasses import replace
 
@@ -31,7 +31,7 @@ def test_any_difference_is_named(what):
 def test_a_test_that_came_or_went_is_named():
     found = list(differences(once(FAILED), once(FAILED, "tests/test_a.py::test_eye")))
     assert found == [
-        f"upstream: tests/test_a.py::{name} was collected in one of them only" for name in ("test_ear", "test_eye")
+        f"upstream: tests/test_a.py::{name} was collected in only one of them" for name in ("test_ear", "test_eye")
     ]
 
 

@@ -1,4 +1,4 @@
-"""A run in a forked process is the suite's, and one that does not come to its end is an error."""
+"""A run in a forked process is a run of the suite, and one that does not finish is an error."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def test_a_run_is_a_process_of_its_own_that_leaves_this_one_alone():
         ] * 2
         patched = trials.run("patched", "cpu", ["tests/test_signatures.py"])
         assert {result.outcome for result in patched.results.values()} == {"passed"}
-        with pytest.raises(HarnessError, match=r"did not come to its end on patched, cpu: .*no (tests ran|match)"):
+        with pytest.raises(HarnessError, match=r"did not finish on patched, cpu: .*no (tests ran|match)"):
             trials.run("patched", "cpu", ["tests/test_signatures.py::test_nothing"])
     with pytest.raises(HarnessError, match=r"^interrupted$"):
         trials.run("patched", "cpu", [])

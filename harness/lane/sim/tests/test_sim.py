@@ -1,4 +1,4 @@
-"""The stand-in accelerator is a device of its own: it computes, it does not mix, and it refuses what it lacks by name."""
+"""The stand-in accelerator is a separate device: it computes, does not mix with the CPU, and rejects by name what it lacks."""
 
 import copy
 import io
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 @pytest.fixture(autouse=True)
 def accelerator():
-    """The device, which takes every dtype unless a test says otherwise."""
+    """The device, which accepts every dtype unless a test makes it strict."""
     return sim.load(CACHE / "sim")
 
 
@@ -186,7 +186,7 @@ def test_strict_mode_refuses_a_result_of_float64(accelerator, kernel, compute):
 
 @pytest.fixture
 def kernel():
-    """Define torch.ops.sim_test.kernel with a CPU kernel in Python, as a library might, for as long as the test takes."""
+    """Define torch.ops.sim_test.kernel with a CPU kernel in Python, as a library might, for the duration of the test."""
     library = torch.library.Library("sim_test", "DEF")
 
     def define(schema, function=None):
@@ -324,7 +324,7 @@ def test_gradients_go_through_a_view(name):
 
 
 def there_and_back(tensor):
-    """Return a leaf for the CPU and one for the device, of the same values."""
+    """Return a leaf on the CPU and one on the device, with the same values."""
     return [tensor.clone().to(place).requires_grad_() for place in ("cpu", "sim")]
 
 
@@ -355,7 +355,7 @@ def test_a_gradient_from_the_cpu_does_not_mix_with_a_convolution(accelerator):
         torch.ops.aten.convolution_backward(*arguments[::2], arguments[1], [2], [1], [0], [1], False, [0], 1, [True] * 3)
 
 
-# What torch's list for CUDA says of each: see "Autocast Op Reference" in its documentation.
+# The dtypes of torch's list for CUDA: see "Autocast Op Reference" in its documentation.
 CASTS = {
     "linear": (lambda x: torch.nn.functional.linear(x, x), torch.bfloat16),
     "matmul": (lambda x: x @ x, torch.bfloat16),
@@ -405,7 +405,7 @@ OPTIMIZERS = {"fused": {"fused": True}, "foreach": {"foreach": True}, "one by on
 
 
 def train(place, **options):
-    """Train a small model for some steps, in bfloat16 where autocast casts to it; return the losses."""
+    """Train a small model for a few steps, in bfloat16 where autocast casts to it, and return the losses."""
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Conv1d(3, 8, 3), torch.nn.GELU(), torch.nn.Flatten(), torch.nn.Linear(48, 1))
     model.to(place)
@@ -517,7 +517,7 @@ def test_a_device_that_is_chosen_automatically_is_this_one_where_there_is_no_gpu
 
 
 def load_elsewhere(folder, env, then=""):
-    """Load the device in a new process and do something; return its exit code and the last line that it said."""
+    """Load the device in a new process, run a statement, and return the exit code and the last line of stderr."""
     program = f"import pathlib, torch; from harness.lane import sim; sim.load(pathlib.Path({str(folder)!r})); {then}"
     done = subprocess.run([sys.executable, "-c", program], env=env, cwd=ROOT, capture_output=True, text=True)
     return done.returncode, (done.stderr.strip().splitlines() or [""])[-1]
