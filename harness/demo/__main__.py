@@ -1,7 +1,7 @@
 """`python -m harness.demo`, in the environment of the lock `demo`: try upstream's demo on both trees.
 
-On upstream, it dies on a host without a GPU. On patched, a headless Chromium with a fake microphone says a clip twice, resets the
-chat, and says it again.
+On upstream, it dies on a host without a GPU. On patched, a headless Chromium with a fake microphone says a clip twice, resets
+the chat, and says it again.
 """
 
 import argparse

@@ -28,8 +28,9 @@ WHEEL = "faster_whisper-0.10.1-py3-none-any.whl"
 WHEEL_SHA256 = "27935ef45598ed53ae954d42e6c696852b4f675daf080cd8d958238136309ff8"
 MEMBER = "faster_whisper/assets/silero_vad.onnx"
 
-# Chromium plays the file from its beginning when the page opens the microphone, which «Stop» does already, and then in a loop. The
-# lead leaves time to connect. After the words, the detector needs a second of quiet; it does not count digital silence as a pause.
+# Chromium plays the file from its beginning when the page opens the microphone, which «Stop» does already, and then in a loop.
+# The lead leaves time to connect. After the words, the detector needs a second of quiet, and does not count digital silence as
+# a pause.
 RATE, LEAD, TAIL, NOISE = 48_000, 6.0, 2.0, 1e-3
 
 # The console script of the tree on PYTHONPATH, as pip would write it.

@@ -147,7 +147,7 @@ class Page:
         self.browser.save_screenshot(f"{self.pictures}-{name}.png")
 
     def _record(self) -> float:
-        """Empty the box and click «Record», again while the last connection is not closed. Returns when, by the page's clock."""
+        """Empty the box and click «Record», again while the last connection is open. Returns when, by the page's clock."""
         for _ in range(REFUSALS):
             time.sleep(1.5)
             start = float(self.browser.execute_script(WIPE))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from harness.suite.speech import normalise
 
-# A failure of the demo itself, on every device: it stacks the codes of a reply that has none, and loses the connection and the turn.
+# A failure of the demo itself, on every device: it stacks the codes of a reply without any, and loses connection and turn.
 NO_CODES = "stack expects a non-empty TensorList"
 STATE = re.compile(r"Starting generation with state ChatState\(text_tok: (\d+), audio_in: (\d+), audio_out: (\d+)\)")
 

@@ -1,7 +1,7 @@
 """Complete the tiny checkpoint that git holds: pad its audio detokenizer with zeros, and add random weights for Mimi.
 
-The detokenizer has upstream's width, and uses a quarter of it. Mimi takes hundreds of megabytes, and nothing that the suite asks
-of it depends on its values.
+The detokenizer has upstream's width, and uses a quarter of it. Mimi takes hundreds of megabytes, and nothing that the suite
+asks of it depends on its values.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ TINY = ROOT / "fixtures" / "checkpoint"
 MIMI = "tokenizer-e351c8d8-checkpoint125.safetensors"
 SEED = 20260101
 
-# How many blocks the rows of an audio detokenizer's weight form, and how many of these are stored; one stands for all codebooks.
+# How many blocks the rows of a detokenizer's weight form, and how many of these are stored; one stands for all codebooks.
 BLOCKS = {"emb.emb.weight": (8, 1), "in_proj.weight": (3, 3)}
 
 

@@ -1,8 +1,8 @@
 """Patch the liquid-audio that is installed in an environment, in place, or undo it.
 
-The installed package must be, byte for byte, the published one or the patched one, so that nobody's edits are lost. Afterwards it is
-what pip would have installed from the other wheel. All files are staged beside the package first. Four renames then put them in
-place, which Ctrl-C cannot interrupt. If a run stops among them nevertheless, the next run finishes or undoes it.
+The installed package must be, byte for byte, the published one or the patched one, so that nobody's edits are lost. Afterwards
+it is what pip would have installed from the other wheel. All files are staged beside the package first. Four renames then put
+them in place, which Ctrl-C cannot interrupt. If a run stops among them nevertheless, the next run finishes or undoes it.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Write the series from a checkout of upstream's repository, where it is commits on top of the release.
 
-Whatever the order in the checkout, the commits of the package come first, then those of README, then those of what no wheel has.
+Whatever the order in the checkout, commits of the package come first, then those of README, then those of what no wheel has.
 Where a number changes, names in `patches/<version>/` and in the catalogue change too.
 """
 

@@ -13,8 +13,8 @@ def pieces(wave: np.ndarray) -> list[np.ndarray]:
     threads = torch.get_num_threads()
     from silero_vad import get_speech_timestamps, load_silero_vad
 
-    # The package sets one thread on import, and rightly: each of its many small steps would wait for the other threads, which takes
-    # minutes on a busy host. The code that follows gets its own number back.
+    # The package sets one thread on import, and rightly: each of its many small steps would wait for the other threads, which
+    # takes minutes on a busy host. The code that follows gets its own number back.
     torch.set_num_threads(1)
     try:
         found = get_speech_timestamps(

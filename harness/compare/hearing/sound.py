@@ -1,4 +1,4 @@
-"""What the recognizers hear: thirteen recordings of men, and longer files made of the committed clips with pauses between them."""
+"""What the recognizers hear: thirteen recordings of men, and longer files of committed clips with pauses between them."""
 
 import re
 import sys
@@ -64,7 +64,7 @@ def knows(text: str) -> bool:
 
 
 def trained() -> set[str]:
-    """Name the recordings that the tiny checkpoint was trained on, which the note about its word error rates must count."""
+    """Name the recordings that the tiny checkpoint was trained on, which the note to its word error rates counts."""
     return {recording.id for recording in voices.recordings() if recording.role == "train"}
 
 

@@ -1,7 +1,7 @@
 """Whisper base, as a package ships it for CTranslate2, and the same weights as openai-whisper reads them.
 
-CTranslate2 keeps query, key and value of a layer as one matrix, which is split here. Weights that openai-whisper has no place for
-must be duplicates or zero, so that nothing is lost.
+CTranslate2 keeps query, key and value of a layer as one matrix, which is split here. Weights that openai-whisper has no place
+for must be duplicates or zero, so that nothing is lost.
 """
 
 import shutil

@@ -53,7 +53,7 @@ def real_time_factor(known: Mapping[str, Growth], seconds: float, piece: float |
 
 
 def error(stages: Stages) -> float:
-    """Return the relative error of a turn of the longest audio, computed from the shorter ones, against its measured stages."""
+    """Return the relative error of a turn of the longest audio, computed from shorter ones, against its measured stages."""
     longest = max(float(length) for length in stages)
     measured = {name: [stages[length][name]] for length in stages if float(length) == longest for name in STAGES}
     return turn(growths(stages, without=longest), longest) / turn(measured, longest) - 1

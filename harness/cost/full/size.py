@@ -1,7 +1,7 @@
 """A checkpoint of the size of LFM2.5-Audio-1.5B with random weights, made here: nothing is downloaded.
 
-Its sizes are those of the published model: LFM2-1.2B, a FastConformer of 17 layers, and a depthformer of six. Its speech is noise,
-but its cost does not depend on the values.
+Its sizes are those of the published model: LFM2-1.2B, a FastConformer of 17 layers, and a depthformer of six. Its speech is
+noise, but its cost does not depend on the values.
 """
 
 import hashlib

@@ -9,7 +9,7 @@ from scipy import stats
 
 from harness import HarnessError
 
-# A bootstrap of fewer values cannot reach the confidence that it claims: five lie on one side of the median in 2 of 2**5 cases.
+# With fewer values, a bootstrap cannot reach its confidence: five lie on one side of the median in 2 of 2**5 cases.
 FEWEST = 6
 CONFIDENCE, RESAMPLES, SEED = 0.95, 9_999, 15
 MOST = 1.02

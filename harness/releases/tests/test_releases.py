@@ -1,4 +1,4 @@
-"""A bug shows on a release only if a test fails for its reason; what differs from harness/package/releases.toml is a problem."""
+"""A bug shows on a release only if a test fails for its reason. A difference from releases.toml is a problem."""
 
 import json
 import re

@@ -1,6 +1,7 @@
 """Describe a pull request in `body.md`: the claim, three lines of evidence, what stays the same, and folded details.
 
-Every number comes from the verdicts, the staircase or git, and the text says what did not run. The same inputs give the same bytes.
+Every number comes from the verdicts, the staircase or git, and the text says what did not run. The same inputs give the same
+bytes.
 """
 
 import re
@@ -121,7 +122,7 @@ def _by_a_test(kind: str, _: str, where: str) -> bool:
 
 
 def _matrix(lane: views.Lane) -> Iterator[str]:
-    """Yield, for each shape, how many containers and dtypes give the spoken words from the right features, before and after."""
+    """Yield for each shape how many containers and dtypes give the spoken words from the right features, before and after."""
     rows = [row["cells"] for block in views.blocks(lane) for row in block["rows"]]
     for cells in zip(*rows, strict=True):
         kinds = {tree: [cell[tree]["kind"] for cell in cells] for tree in lane.runs}

@@ -76,7 +76,7 @@ def _commit_tests(repository: Path, pull: Pull, author: str) -> None:
 
 
 def _written(folder: Path, pull: Pull, whole: bool) -> list[Path]:
-    """List the written patches of a pull request in the order of `git am`. Unless `whole`, omits those of what no wheel has."""
+    """List the written patches of a pull request in order of `git am`. Unless `whole`, omits those of what no wheel has."""
     outside = {patch.name for patch in pull.patches if patch.parent.name == "checkout"}
     found = sorted(folder.glob("*.patch"))
     return [patch for patch in found if whole or not (patch.name in outside or patch.name.endswith(TOOLS.name))]

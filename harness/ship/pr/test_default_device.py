@@ -1,4 +1,4 @@
-"""The device by default: seconds on a CPU, with random weights, without network or accelerator
+"""The device by default: seconds on a CPU, with random weights, no network or accelerator
 
 The tests are in the order of their commits.
 """

@@ -1,4 +1,4 @@
-"""The device that processor, model and trainer are given: seconds on a CPU, with random weights, without network or accelerator
+"""The device that processor, model and trainer are given: seconds on a CPU, with random weights, no network or accelerator
 
 torch's meta device is the second device: it holds shapes but no values. The tests are in the order of their commits.
 """

@@ -1,4 +1,4 @@
-"""The guide of tests/README.md leads from a bug to the patch that fixes it. `nox -s guide` takes the other steps, for minutes."""
+"""The guide of tests/README.md leads from a bug to the patch that fixes it. `nox -s guide` runs its long steps."""
 
 import sys
 
