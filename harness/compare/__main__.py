@@ -27,7 +27,7 @@ from harness.table import Table, publish
 PACKAGES = ("torch", "transformers", "openai-whisper", "faster-whisper", "ctranslate2", "silero-vad", "jiwer")
 LONG = (
     "Committed clips, all of whose words the tiny checkpoint knows, joined with pauses of 0.6 to 1.2 s and the noise of a quiet "
-    "room. A cell is the word error rate, the RTF, and the most memory until then. A turn may have "
+    "room. A cell gives the word error rate, the RTF, and the peak memory so far. A turn may have "
     f"{longest(163)} tokens at 163 s and {longest(944)} at 944 s."
 )
 
@@ -36,15 +36,15 @@ def compare(names: Sequence[str], threads: int, lfm: str | None) -> list[str]:
     """Run the comparison and publish its tables, its record and its figure.
 
     Args:
-        names: of the devices
-        threads: of each recognizer
+        names: names of the devices
+        threads: how many each recognizer uses
         lfm: folder or name of the real checkpoint
 
     Returns:
-        what keeps it from holding
+        the problems that were found
 
     Raises:
-        HarnessError: weights or recordings cannot be had
+        HarnessError: weights or recordings are not available
     """
     begin, load = time.monotonic(), os.getloadavg()[0]
     spoken = sound.human()
@@ -71,7 +71,7 @@ def compare(names: Sequence[str], threads: int, lfm: str | None) -> list[str]:
 
 
 def _host(names: Sequence[str], threads: int, load: float) -> dict[str, str]:
-    """Describe this host, in the words that evidence has, and what it had to do besides."""
+    """Describe this host by the keys that evidence has, with its load."""
     return {
         "system": platform.system(),
         "machine": platform.machine(),
@@ -92,8 +92,8 @@ def _note(
     trained = sound.trained() & {clip.id for clip in spoken}
     return (
         f"{len(spoken)} recordings of men, {audio:.0f} s and {words} words, {after} after Whisper's English normaliser. RTF is seconds "
-        f"by seconds of audio, after loading, which has the imports, and a warm-up; Whisper fills every clip up to 30 s. Of the memory "
-        f"up to {bare:.1f} GB are there before a recognizer is loaded: torch, which reads the recordings. The tiny "
+        f"per second of audio, without loading, which includes the imports, and without a warm-up. Whisper pads every clip to 30 s. Up to "
+        f"{bare:.1f} GB of the memory is taken before a recognizer is loaded, by torch, which reads the recordings. The tiny "
         f"checkpoint was trained on {len(trained)} of the recordings. {host['device']}, {host['system']} {host['machine']}, "
         f"threads: {host['threads']}, load of the host before: {host['load']}, {datetime.now(UTC).date().isoformat()}."
     )
@@ -106,18 +106,18 @@ def _title(table: Table) -> str:
 
 
 def _devices() -> list[str]:
-    """List the devices that this host computes on, of those that a recognizer knows."""
+    """List the devices of this host that a recognizer supports."""
     return [name for name in ("cpu", "cuda", "mps") if devices.usable(name)]
 
 
 def main() -> int:
-    """Exit with 0 only if every recognizer that has weights was heard, and what is cut at pauses stays right."""
+    """Exit with 0 only if every recognizer with weights ran, and errors in files cut at pauses do not grow with length."""
     parser = argparse.ArgumentParser(prog="python -m harness.compare", description=__doc__)
     parser.add_argument(
-        "--device", action="append", help="one of this host's (default: each that computes, of cpu, cuda, mps)"
+        "--device", action="append", help="a device of this host (default: each of cpu, cuda and mps that it has)"
     )
     parser.add_argument(
-        "--threads", type=int, default=torch.get_num_threads(), help="of each recognizer (default: what torch takes)"
+        "--threads", type=int, default=torch.get_num_threads(), help="threads of each recognizer (default: torch's own)"
     )
     parser.add_argument("--lfm", metavar="FOLDER-or-NAME", help="LFM2.5-Audio: a folder, or a name on the hub to download")
     parser.add_argument(

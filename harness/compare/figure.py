@@ -1,4 +1,4 @@
-"""The figure: word error rate against speed, and word error rate by length of the file. It is read on a light page and on a dark one."""
+"""The figure: word error rate against speed, and word error rate by length of the file. It suits light and dark pages."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from harness.compare.run import Run
 from harness.compare.score import pairs, score
 from harness.package import wheels
 
-# Stands on white and on black; and a grey that is replaced by the colour of the page's text.
+# Colours for both white and black, and a placeholder for the colour of the page's text.
 COLOURS = {"openai": "#d55e00", "faster": "#009e73", "tiny": "#0090d0", "lfm": "#cc79a7"}
 INK = "#123456"
 STYLE = "<style>svg{color:#24292f}@media (prefers-color-scheme:dark){svg{color:#e6edf3}}</style>"
@@ -19,13 +19,13 @@ MARKS = {WHOLE: "X", CUT: "o", "greedy": "s", "beam of 5": "D"}
 
 
 def draw(runs: Sequence[Run], normalise: Callable[[str], str], source: Path, title: str) -> Path:
-    """Draw what ran, as SVG, the same bytes for the same runs.
+    """Draw the runs as SVG, with the same bytes for the same runs.
 
     Args:
-        runs: what was told
-        normalise: brings texts into a form in which they are compared
-        source: the JSON of these runs, which the figure names and is written beside
-        title: what it shows, for those who cannot see it
+        runs: the runs of the recognizers
+        normalise: brings texts into the form in which they are compared
+        source: the JSON of these runs; the figure names it, and is written beside it
+        title: what the figure shows, for readers who cannot see it
 
     Returns:
         the SVG
@@ -71,7 +71,7 @@ def draw(runs: Sequence[Run], normalise: Callable[[str], str], source: Path, tit
 
 
 def for_both_pages(svg: str, title: str) -> str:
-    """Let a drawing take its ink from the page that it is on, and say its title."""
+    """Let a drawing take the text colour of its page, and give it a title."""
     svg, title = svg.replace(INK, "currentColor"), escape(title, {'"': "&quot;"})
     return re.sub(
         r"(<svg [^>]*)>", lambda tag: f'{tag[1]} role="img" aria-label="{title}">\n<title>{title}</title>{STYLE}', svg, count=1

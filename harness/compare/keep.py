@@ -1,4 +1,4 @@
-"""Keep a comparison: its record as evidence, and its tables and its figure in the README beside this, which has none from elsewhere."""
+"""Keep a comparison: its record as evidence, and its tables and its figure in the README of this folder."""
 
 import json
 import os
@@ -19,10 +19,10 @@ def keep(readme: Path = README, out: Path = OUT, evidence: Path = EVIDENCE, pict
     """Write the last comparison to where it is committed.
 
     Args:
-        readme: with the marks that it goes between
+        readme: the file with the marks that the comparison goes between
         out: where the comparison is
-        evidence: the folder for its record, one for each host and its devices
-        picture: where READMEs show its figure from
+        evidence: the folder for the records, one for each host and its devices
+        picture: the figure that READMEs show
 
     Returns:
         the record
@@ -41,7 +41,7 @@ def keep(readme: Path = README, out: Path = OUT, evidence: Path = EVIDENCE, pict
     fields = Table.__dataclass_fields__
     tables = [Table(**{name: table[name] for name in fields}) for table in (record, *record["others"])]
     shown = f"![Word error rate against speed, and by the length of a file]({Path(os.path.relpath(picture, readme.parent)).as_posix()})"
-    # README has a heading of its own above, and says what the second table is about.
+    # README has its own heading above, and says what the second table is about.
     body = "\n".join([*(line for table in tables for line in table.markdown() if not line.startswith("## ")), shown, ""])
     text, found = re.subn(
         r"(<!-- compare[^>]*-->\n).*?(<!-- /compare -->)",

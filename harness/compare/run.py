@@ -1,4 +1,4 @@
-"""Each recognizer on each device, in a process of its own, and what it told."""
+"""Run each recognizer on each device in its own process, and read what it reports."""
 
 import json
 import os
@@ -14,20 +14,20 @@ from harness import ROOT, HarnessError, world
 from harness.compare.hearing.engines import ENGINES, Engine
 from harness.package import trees
 
-# What makes the tiny checkpoint whole; it needs a tree on its path.
+# Completes the tiny checkpoint, and needs a tree on its path.
 COMPLETE = "from harness.package.checkpoint import complete; print(complete())"
 NO_WEIGHTS = "no weights"
 
 
 @dataclass(frozen=True)
 class Run:
-    """What became of a recognizer on a device.
+    """The run of a recognizer on a device.
 
     Attributes:
-        key: of `ENGINES`
-        device: its name
-        lines: what the worker told, none if it did not run
-        not_run: why it did not, empty if it did
+        key: a key of `ENGINES`
+        device: name of the device
+        lines: what the worker reported; none if it did not run
+        not_run: why it did not run; empty if it did
     """
 
     key: str
@@ -40,13 +40,13 @@ class Run:
         return ENGINES[self.key]
 
     def heard(self, event: str) -> list[Mapping[str, Any]]:
-        """List what was told of an event: "loaded", "clip" or "joined"."""
+        """List the lines of an event: "loaded", "clip" or "joined"."""
         return [line for line in self.lines if line["event"] == event]
 
     @property
     def failed(self) -> str:
-        """Why it did not come to its end, empty if it did, or did not run."""
-        last = self.lines[-1] if self.lines else {"event": "failed", "reason": "it told nothing"}
+        """Why it did not finish; empty if it did, or did not run."""
+        last = self.lines[-1] if self.lines else {"event": "failed", "reason": "it reported nothing"}
         if self.not_run or last["event"] == "done":
             return ""
         return str(last.get("reason", f"it died after {last.get('id', 'loading')}"))
@@ -59,7 +59,7 @@ def weights(lfm: Path | None) -> dict[str, Path]:
         lfm: folder of the real checkpoint, if there is one
 
     Raises:
-        HarnessError: they cannot be had
+        HarnessError: they are not available
     """
     from harness.compare.hearing.weights import base
 
@@ -84,7 +84,7 @@ def run(folders: Mapping[str, Path], devices: Sequence[str], threads: int) -> It
 
 
 def _worker(key: str, folder: Path, device: str, threads: int) -> list[Mapping[str, Any]]:
-    """Let a recognizer hear everything, and read what it told; if it died, what it told before."""
+    """Run a recognizer on everything, and read what it reported, even if it died."""
     with tempfile.TemporaryDirectory(prefix="liquid-audio-compare-") as temporary:
         out = Path(temporary, "told.jsonl")
         command = [sys.executable, "-m", "harness.compare.hearing.worker", key, str(folder), "--device", device]
@@ -95,5 +95,5 @@ def _worker(key: str, folder: Path, device: str, threads: int) -> list[Mapping[s
 def _environment(threads: int) -> dict[str, str]:
     """Return a worker's variables: the patched tree and this repository on its path, and a number of threads."""
     path = os.pathsep.join([str(trees.resolve("patched").path), str(ROOT)])
-    # Warnings of packages about their own insides would hide what a person has to know.
+    # Warnings of packages about their internals would hide what the user has to know.
     return world.environment(PYTHONPATH=path, OMP_NUM_THREADS=str(threads), PYTHONWARNINGS="ignore")

@@ -1,4 +1,4 @@
-"""How much of what was said was heard: word and character error rates over all words, after Whisper's English normaliser."""
+"""Word and character error rates, over all words together, after Whisper's English normaliser."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ class Score:
     """Error rates over several recordings, taken together.
 
     Attributes:
-        words: that were said, as the normaliser counts them
-        wer: errors by words said, above 1 where more is heard than was said
-        cer: the same by characters
+        words: how many were said, as the normaliser counts them
+        wer: errors per word said; above 1 if there are more errors than words
+        cer: the same for characters
     """
 
     words: int
@@ -40,5 +40,5 @@ def normaliser() -> Callable[[str], str]:
 
 
 def pairs(heard: Sequence[Mapping[str, Any]]) -> list[Pair]:
-    """Take from a worker's lines what was said and what was heard."""
+    """Pair what was said with what was heard, from a worker's lines."""
     return [(line["spoken"], line["text"]) for line in heard]

@@ -10,17 +10,17 @@ from harness.table import Table
 
 Normalise = Callable[[str], str]
 COLUMNS = ("recognizer", "how", "device", "WER", "CER", "RTF", "s per clip", "CPU s per s", "load", "warm-up", "peak memory")
-# By how much the word error rate of the second way may be above that of its shortest file, whose few words weigh more.
+# How far the word error rate of a file cut at pauses may rise above that of the shortest file, whose few words weigh more.
 DRIFT = 0.02
 
 
 def clips(runs: Sequence[Run], known: Callable[[str], bool], normalise: Normalise) -> Iterator[list[str]]:
-    """Yield rows about the recordings; the tiny checkpoint has one more, of the recordings whose words it knows.
+    """Yield rows for the recordings. The tiny checkpoint has one more, for the recordings whose words it knows.
 
     Args:
-        runs: what was told
+        runs: the runs of the recognizers
         known: whether the tiny checkpoint knows all words of a text
-        normalise: brings texts into a form in which they are compared
+        normalise: brings texts into the form in which they are compared
     """
     for run in runs:
         engine, heard = run.engine, run.heard("clip")
@@ -43,7 +43,7 @@ def clips(runs: Sequence[Run], known: Callable[[str], bool], normalise: Normalis
 
 
 def _row(heard: Sequence[Mapping[str, Any]], normalise: Normalise) -> list[str]:
-    """Say how much of several recordings was heard, and how fast."""
+    """Give the error rates and the speed over several recordings."""
     found, audio = score(pairs(heard), normalise), sum(line["audio"] for line in heard)
     seconds, cpu = (sum(line[name] for line in heard) for name in ("seconds", "cpu"))
     speed = [f"{seconds / audio:.3f}", f"{seconds / len(heard):.2f} s", f"{cpu / audio:.3f}"]
@@ -51,13 +51,13 @@ def _row(heard: Sequence[Mapping[str, Any]], normalise: Normalise) -> list[str]:
 
 
 def memory(line: Mapping[str, Any]) -> str:
-    """Say how much memory was taken up to a line: the process's own, and the device's."""
+    """Give the peak memory up to a line: that of the process, and that of the device."""
     on_device = f" + {line['on_device'] / 1e9:.1f} GB of the device" if line["on_device"] else ""
     return f"{line['peak'] / 1e9:.1f} GB{on_device}"
 
 
 def lengths(runs: Sequence[Run], normalise: Normalise) -> Iterator[list[str]]:
-    """Yield a row for each recognizer that was given joined files: how much of each it heard."""
+    """Yield a row for each recognizer that was given joined files, with a cell for each file."""
     for run in runs:
         if not run.engine.seconds:
             continue
@@ -77,9 +77,9 @@ def _cell(run: Run, line: Mapping[str, Any] | None, normalise: Normalise) -> str
 
 
 def problems(runs: Sequence[Run], normalise: Normalise) -> Iterator[str]:
-    """Find what keeps the comparison from holding: a recognizer that failed, and a second way that hears less as files get longer.
+    """Find problems: a recognizer that failed, or errors that grow with the length of files that are cut at pauses.
 
-    That the first way runs out of memory is what it does, and no failure of the comparison.
+    If a whole file in one turn runs out of memory, that is a result, not a problem.
     """
     for run in runs:
         name = f"{run.engine.name}, {run.engine.how}, on {run.device}"
@@ -93,7 +93,7 @@ def problems(runs: Sequence[Run], normalise: Normalise) -> Iterator[str]:
 def draw(
     runs: Sequence[Run], known: Callable[[str], bool], normalise: Normalise, notes: tuple[str, str]
 ) -> tuple[Table, Table]:
-    """Make both tables, with what a reader has to know of each."""
+    """Make both tables, each with its note."""
     first = Table("Recognizers on human speech", COLUMNS, list(clips(runs, known, normalise)), notes[0])
     columns = ("recognizer", "how", "device", *(f"{seconds} s" for seconds in ALL))
     return first, Table("A file in one turn, and cut at its pauses", columns, list(lengths(runs, normalise)), notes[1])

@@ -1,4 +1,4 @@
-"""What it costs: the patches, a model of full size, and how the suite and chats scale; no test hangs on a time.
+"""What things cost: the patches, a full-size model, and more cases or longer chats. No test depends on a time.
 
 Each part measures in processes that import one tree each, and writes `out/benchmark*.json` and `.md`.
 """

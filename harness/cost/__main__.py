@@ -1,4 +1,4 @@
-"""`python -m harness.cost`: what the patches cost (default), `--full`: a model of full size, `--scaling`: how things grow."""
+"""`python -m harness.cost`: what the patches cost (default), `--full`: a full-size model, `--scaling`: how costs grow."""
 
 import argparse
 import sys
@@ -8,16 +8,16 @@ from harness.package import trees
 
 
 def main() -> int:
-    """Exit with 0 only if what a part claims holds."""
+    """Measure one part, and exit with 0 only if its claims hold."""
     parser = argparse.ArgumentParser(prog="python -m harness.cost", description=__doc__)
     part = parser.add_mutually_exclusive_group()
-    part.add_argument("--full", action="store_true", help="load and time a model of full size with random weights")
+    part.add_argument("--full", action="store_true", help="load and time a full-size model with random weights")
     part.add_argument("--scaling", action="store_true", help="time the suite by cases and workers, and measure long chats")
-    parser.add_argument("--rounds", type=int, help="of the comparison: how often its processes are started (default: 10)")
-    parser.add_argument("--device", help="of the model of full size (default: cpu)")
-    parser.add_argument("--keep", action="store_true", help="keep the record of the model of full size, to commit it")
-    parser.add_argument("--cases", type=int, nargs="+", help="of scaling (default: 200 500 1000 2000 5000)")
-    parser.add_argument("--workers", type=int, nargs="+", help="of scaling (default: 1 2 4)")
+    parser.add_argument("--rounds", type=int, help="how often the comparison starts its processes (default: 10)")
+    parser.add_argument("--device", help="with --full: where to compute (default: cpu)")
+    parser.add_argument("--keep", action="store_true", help="with --full: keep the record, to commit it")
+    parser.add_argument("--cases", type=int, nargs="+", help="with --scaling (default: 200 500 1000 2000 5000)")
+    parser.add_argument("--workers", type=int, nargs="+", help="with --scaling (default: 1 2 4)")
     options = parser.parse_args()
     for name, belongs in {"device": "full", "keep": "full", "cases": "scaling", "workers": "scaling"}.items():
         if getattr(options, name) and not getattr(options, belongs):

@@ -1,4 +1,4 @@
-"""What a figure hangs on beside the files: host, packages, threads, date."""
+"""What a figure depends on besides the files: host, packages, threads, date."""
 
 import os
 import platform
@@ -20,8 +20,8 @@ def facts(device: str = "cpu", threads: int = 1) -> dict[str, Any]:
     """Return what `publish` adds to the JSON of a measurement.
 
     Args:
-        device: that computed
-        threads: with which torch computed on the CPU
+        device: the one that computed
+        threads: how many torch used on the CPU
     """
     return {
         "date": datetime.now(UTC).date().isoformat(),
@@ -41,28 +41,28 @@ def facts(device: str = "cpu", threads: int = 1) -> dict[str, Any]:
 
 
 def sentence(known: dict[str, Any]) -> str:
-    """Say on what and when, for the note of a table."""
+    """Say where and when something was measured, for the note of a table."""
     host = known["host"]
     where = f"{host['device']}, {host['cores']} cores, {host['system']} {host['machine']}"
     return f"{known['date']}, {where}, torch {known['packages']['torch']} with {known['threads']} threads, load {host['load'][0]}."
 
 
 def threads() -> int:
-    """Return with how many threads torch computes here unless told otherwise."""
+    """Return how many threads torch uses here by default."""
     return torch.get_num_threads()
 
 
 def require_memory(needed: float, what: str, available: float | None = None) -> None:
-    """Refuse what this host has no room for, before it swaps or kills something.
+    """Raise if this host lacks memory for a task, before it swaps or kills a process.
 
     Args:
-        needed: bytes
-        what: is to be done
-        available: bytes, those that this host says are
+        needed: bytes that the task needs
+        what: the task, for the message
+        available: bytes, by default what this host reports
 
     Raises:
-        HarnessError: there is less
+        HarnessError: less is available
     """
     there = psutil.virtual_memory().available if available is None else available
     if there < needed:
-        raise HarnessError(f"{what} takes {needed / GB:.0f} GB of memory, and {there / GB:.0f} GB are free: close something")
+        raise HarnessError(f"{what} needs {needed / GB:.0f} GB of memory, but {there / GB:.0f} GB are free: close something")

@@ -6,17 +6,17 @@ type Growth = Sequence[float]
 
 
 def fit(lengths: Sequence[float], times: Sequence[float], degree: int) -> Growth:
-    """Find how a time grows with a length: a polynomial none of whose terms is negative, by relative squares.
+    """Fit times by length with a polynomial without negative coefficients, by least squares of relative errors.
 
     Returns:
-        its coefficients, the constant first
+        the coefficients, the constant first
     """
     import numpy as np
     from scipy.optimize import nnls
 
     if len(lengths) <= degree:
         raise ValueError(f"{len(lengths)} lengths do not give a polynomial of degree {degree}")
-    # Scaled, as squares of seconds beside ones would lose digits.
+    # Scale the lengths, because squares of seconds beside ones would lose digits.
     longest = max(lengths)
     terms = np.vander(np.asarray(lengths, dtype=float) / longest, degree + 1, increasing=True)
     found, _ = nnls(terms / np.asarray(times)[:, None], np.ones(len(times)))

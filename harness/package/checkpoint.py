@@ -1,7 +1,7 @@
-"""The tiny checkpoint, completed: what git holds of it, with zeros about the audio detokenizer, and random weights for Mimi.
+"""Complete the tiny checkpoint that git holds: pad its audio detokenizer with zeros, and add random weights for Mimi.
 
-The detokenizer has upstream's width, of which it uses a quarter. Mimi is hundreds of megabytes; nothing that the suite asks of it
-depends on its values.
+The detokenizer has upstream's width, and uses a quarter of it. Mimi takes hundreds of megabytes, and nothing that the suite
+asks of it depends on its values.
 """
 
 import hashlib
@@ -21,14 +21,14 @@ TINY = ROOT / "fixtures" / "checkpoint"
 MIMI = "tokenizer-e351c8d8-checkpoint125.safetensors"
 SEED = 20260101
 
-# In how many blocks rows of the audio detokenizer lie, and how many of these are stored; one stands for all codebooks.
+# How many blocks the rows of a detokenizer's weight form, and how many of these are stored; one stands for all codebooks.
 BLOCKS = {"emb.emb.weight": (8, 1), "in_proj.weight": (3, 3)}
 
 
 def complete(source: Path = TINY, cache: Path = CACHE) -> Path:
     """Copy a checkpoint into the cache and add the weights that git does not hold, once.
 
-    Needs `liquid_audio` on the path: the shapes of the weights are its own.
+    Needs `liquid_audio` on the path, which defines the shapes of the weights.
 
     Returns:
         a folder that `from_pretrained` loads
@@ -39,7 +39,7 @@ def complete(source: Path = TINY, cache: Path = CACHE) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(target.parent / ".lock"):
         if not target.is_dir():
-            print("filling up the audio detokenizer, and making random weights for Mimi", file=sys.stderr)
+            print("padding the audio detokenizer, and making random weights for Mimi", file=sys.stderr)
             partial = target.with_name(f"{key}.partial")
             shutil.rmtree(partial, ignore_errors=True)
             shutil.copytree(source, partial)
@@ -71,7 +71,7 @@ def _fill_detokenizer(folder: Path) -> None:
             corner = tuple(slice(length) for length in part.shape[1:])
             whole.view(blocks, -1, *whole.shape[1:])[(slice(None), *corner)] = part
     if stored:
-        raise HarnessError(f"the audio detokenizer of the checkpoint holds what upstream's does not: {', '.join(stored)}")
+        raise HarnessError(f"the checkpoint's audio detokenizer has weights that upstream's lacks: {', '.join(stored)}")
     save_file(weights, folder / "model.safetensors")
 
 

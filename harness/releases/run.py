@@ -1,7 +1,7 @@
-"""What every published release makes of the suite, with and without the series, by a sample of each bug's tests.
+"""Run a sample of each bug's tests on every published release, with and without the series.
 
-A run covers the releases whose stack it runs on, and tries whether the others can be imported there;
-`harness.releases.table` puts the runs of all stacks together.
+A run covers the releases of the stack that it runs on, and checks whether the others can be imported there.
+`harness.releases.table` merges the runs of all stacks.
 """
 
 import argparse
@@ -43,13 +43,13 @@ LFM2AudioModel.from_pretrained(checkpoint, device="cpu")
 
 @dataclass(frozen=True)
 class Bench:
-    """What the releases of a stack are tried with.
+    """What the releases of a stack are tested with.
 
     Attributes:
         stack: its name
         checkpoint: the tiny one
         samples: by lane, the tests that are run for each bug
-        not_run: by bug, why none is
+        not_run: by bug, why its tests are not run
     """
 
     stack: str
@@ -60,14 +60,14 @@ class Bench:
 
 @dataclass(frozen=True)
 class Sampled:
-    """What a sample of a bug's tests found on a release.
+    """The result of a sample of a bug's tests on a release.
 
     Attributes:
         state: "shows", "does not show" or "not run"
-        words: what the first of them gives, or why none was run
+        words: the result of the first of them, or why none was run
         tests: how many were run
         shown: how many of them fail for a reason of the bug
-        fixed: how many of all pass on the patched tree, None if there is none
+        fixed: how many of them pass on the patched tree; None if the series does not apply
     """
 
     state: str
@@ -78,10 +78,10 @@ class Sampled:
 
 
 def run(stack: str) -> bool:
-    """Try the releases on a stack, which this environment must be, and write `out/releases-<stack>.json`.
+    """Try the releases on a stack, which must be that of this environment, and write `out/releases-<stack>.json`.
 
     Returns:
-        whether each that belongs to the stack is as harness/package/releases.toml says
+        whether each release of the stack is as harness/package/releases.toml says
     """
     require_stack(stack)
     begun = world.digest(stack)
@@ -110,7 +110,7 @@ def run(stack: str) -> bool:
 
 
 def sample(bug: Bug, tests: list[str]) -> list[str]:
-    """Choose some tests of a bug, the first and then the last that each of its globs names."""
+    """Choose some tests of a bug: the first that each of its globs names, then the last."""
     named = [[test for test in sorted(tests) if replace(bug, tests=(glob,)).shown_by(test)] for glob in bug.tests]
     chosen = dict.fromkeys([*(group[0] for group in named if group), *(group[-1] for group in named if group)])
     if not chosen:
@@ -119,7 +119,7 @@ def sample(bug: Bug, tests: list[str]) -> list[str]:
 
 
 def series_on(tree: Path, version: str) -> tuple[str, str]:
-    """Say whether the series applies to a release: "applies", "variant" or "conflicts", and in words."""
+    """Say whether the series applies to a release: "applies", "variant" or "conflicts", and a sentence."""
     plain = drift.examine(tree, trees.series())
     if all(finding.state == "applies" for finding in plain):
         return "applies", "the series applies"
@@ -134,14 +134,14 @@ def series_on(tree: Path, version: str) -> tuple[str, str]:
 
 
 def judge(before: Run, after: Run | None, samples: Mapping[Bug, list[str]]) -> dict[str, Sampled]:
-    """Say of each bug whether it shows on a release, and how many of the sampled tests pass with the series."""
+    """Say for each bug whether it shows on a release, and how many of its sampled tests pass with the series."""
     found = {}
     for bug, tests in samples.items():
         if missing := [t for t in tests if t not in before.results or (after and t not in after.results)]:
             raise HarnessError(f"{missing[0]} did not run to its end: see above")
         shown = [test for test in tests if shows(before.results[test], bug)]
         fixed = sum(after.results[test].outcome == "passed" for test in tests) if after else None
-        # Where it does not show, another failure says what came in its place.
+        # If the bug does not show, another failure says what happens instead.
         failed = shown or [test for test in tests if before.results[test].outcome != "passed"]
         words = example(Shown(bug, tuple(failed), 0), before) if failed else "passes"
         found[bug.id] = Sampled("shows" if shown else "does not show", words, len(tests), len(shown), fixed)
@@ -149,22 +149,22 @@ def judge(before: Run, after: Run | None, samples: Mapping[Bug, list[str]]) -> d
 
 
 def problems(release: wheels.Release, record: Mapping[str, Any]) -> Iterator[str]:
-    """Compare what was found on a release with what harness/package/releases.toml says of it."""
+    """Compare the results on a release with what harness/package/releases.toml says about it."""
     if record["fails"]:
         yield f"{release.version} does not load on {release.stack}: {record['fails']}"
         return
     if record["series"] != release.series:
         yield f"{release.version}: {record['series words']}; harness/package/releases.toml says {release.series!r}"
     for id in sorted(set(release.without) - record["bugs"].keys()):
-        yield f"{release.version}: harness/package/releases.toml names {id}, which is no bug of the catalogue"
+        yield f"{release.version}: harness/package/releases.toml names {id}, which is not in the catalogue"
     for id, found in record["bugs"].items():
         expected = "does not show" if id in release.without else "shows"
         if found["state"] not in (expected, "not run"):
             yield f"{release.version} {found['state']} {id}, {found['words']}; harness/package/releases.toml says that it {expected}"
         came = release.without.get(id, "")
         if found["state"] == "does not show" and came and not re.search(came, found["words"]):
-            yield f"{release.version}: in place of {id} comes {found['words']}; harness/package/releases.toml says {came}"
-        # What passes as published, or shows a bug, passes with the series, unless the patch is left out of it here.
+            yield f"{release.version}: instead of {id}, tests give {found['words']}; harness/package/releases.toml says {came}"
+        # Tests that pass as published, or show the bug, pass with the series, unless its variant here lacks the bug's patch.
         if id in record["left out"]:
             continue
         if (found["state"] == "shows" or found["words"] == "passes") and found["fixed"] not in (None, found["tests"]):
@@ -174,7 +174,7 @@ def problems(release: wheels.Release, record: Mapping[str, Any]) -> Iterator[str
 def _bench(stack: str) -> Bench:
     """Choose the tests and complete the checkpoint, once for all releases."""
     bugs = read_catalogue(CATALOGUE).bugs
-    # Most bugs show on the CPU; the others take a second device.
+    # Most bugs show on the CPU; the others need a second device.
     lanes = {"cpu": [bug for bug in bugs if "cpu" in bug.lanes]}
     lanes["sim"] = [bug for bug in bugs if bug not in lanes["cpu"]]
     samples: dict[str, dict[Bug, list[str]]] = {}
@@ -193,12 +193,12 @@ def _bench(stack: str) -> Bench:
 
 
 def _import(tree: Path) -> dict[str, Any]:
-    """Try whether a release that has another stack can be imported."""
+    """Check whether a release of another stack can be imported."""
     return {"fails": _python(IMPORT, tree)[1]}
 
 
 def _try(release: wheels.Release, tree: Path, bench: Bench) -> dict[str, Any]:
-    """Load a release and, where that goes, run the sampled tests on it as published and with the series."""
+    """Load a release and, if that works, run the sampled tests on it as published and with the series."""
     record: dict[str, Any] = {"fails": _python(LOAD, tree, bench.checkpoint)[1]}
     if not record["fails"]:
         record["series"], record["series words"] = series_on(tree, release.version)
@@ -219,7 +219,7 @@ def _try(release: wheels.Release, tree: Path, bench: Bench) -> dict[str, Any]:
 
 
 def _python(program: str, tree: Path, *arguments: str) -> tuple[str, str]:
-    """Run a program that imports a tree's package, and return what it prints, and why it fails if it does."""
+    """Run a program that imports a tree's package. Returns what it prints, and why it failed, or "" if it did not."""
     env = world.environment(PYTHONPATH=str(tree), CUDA_VISIBLE_DEVICES="")
     command = [sys.executable, "-W", "ignore", "-c", program, *arguments]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
@@ -229,5 +229,5 @@ def _python(program: str, tree: Path, *arguments: str) -> tuple[str, str]:
 
 def command(parser: argparse.ArgumentParser) -> None:
     """Declare `releases`."""
-    parser.add_argument("--stack", help="try those of the stack that this environment is (default: merge what was tried)")
+    parser.add_argument("--stack", help="try the releases of this environment's stack (default: merge earlier runs)")
     parser.set_defaults(run=lambda options: run(options.stack) if options.stack else merge())

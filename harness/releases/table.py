@@ -1,4 +1,4 @@
-"""Put the runs of the releases on all stacks together: out/releases.json and out/releases.md."""
+"""Merge the runs of all stacks into out/releases.json and out/releases.md."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from harness.package import wheels
 from harness.releases import drift
 from harness.table import Table, publish
 
-SIGNS = "✗ fails for the catalogued reason, ✓ passes with the series; – does not show the bug, and what came in its place."
+SIGNS = "✗ fails for the catalogued reason, ✓ passes with the series, – does not show the bug, with what happens instead."
 TITLE = "Every published release, as published and with the series"
 
 
@@ -18,7 +18,7 @@ def merge(out: Path = OUT) -> bool:
     """Write the table of all releases, and print it.
 
     Returns:
-        whether each has a verdict, and the one that harness/package/releases.toml says
+        whether each release is as harness/package/releases.toml says, and each published one is listed there
 
     Raises:
         HarnessError: a stack has not run, or ran with other files than these
@@ -51,7 +51,7 @@ def _read(out: Path, stack: str) -> dict[str, Any]:
         raise HarnessError(f"the stack {stack} has not run: {again}")
     record = json.loads(file.read_text(encoding="utf-8"))
     if world.is_stale(record):
-        raise HarnessError(f"what the stack {stack} gave is {world.STALE}: {again}")
+        raise HarnessError(f"the run of the stack {stack} is {world.STALE}: {again}")
     return {release["version"]: release for release in record["releases"]}
 
 
@@ -81,13 +81,13 @@ def _published() -> tuple[str, list[str]]:
     except HarnessError as error:
         return f"Not compared with what is published: {error}.", []
     missing = [version for version in versions if version not in wheels.RELEASES]
-    return f"Published are {', '.join(reversed(versions))}.", [
+    return f"Published versions: {', '.join(reversed(versions))}.", [
         f"{version} is published, and harness/package/releases.toml does not list it" for version in missing
     ]
 
 
 def _row(record: Mapping[str, Any]) -> list[str]:
-    """Say how many bugs a release shows, what the series does there, and what became of the sampled tests."""
+    """Say how many bugs a release shows, whether the series applies, and how the sampled tests ended."""
     if record["fails"]:
         return ["not run"] * 3
     states = [bug["state"] for bug in record["bugs"].values()]

@@ -1,4 +1,4 @@
-"""How it ships: a wheel with the patches, the patches in an installed environment, and pull requests.
+"""How the patches ship: as a wheel, in an installed environment, and as pull requests.
 
-It reads `patches/` and `out/`, and writes `out/dist/`, `out/pr/` and the environment that is named.
+It reads `patches/` and `out/`, and writes `out/dist/`, `out/pr/` and the environment that you name.
 """

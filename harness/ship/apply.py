@@ -1,8 +1,8 @@
 """Patch the liquid-audio that is installed in an environment, in place, or undo it.
 
-What is there must be, to the byte, the published package or the patched one, so that nobody's own edits are lost. Afterwards it is
-what pip would have installed from the other wheel. All is staged beside the package first and then put in place by four renames,
-which Ctrl-C cannot interrupt; what even so stops among them is finished, or undone, by the next run.
+The installed package must be, byte for byte, the published one or the patched one, so that nobody's edits are lost. Afterwards
+it is what pip would have installed from the other wheel. All files are staged beside the package first. Four renames then put
+them in place, which Ctrl-C cannot interrupt. If a run stops among them nevertheless, the next run finishes or undoes it.
 """
 
 import argparse
@@ -39,10 +39,10 @@ except metadata.PackageNotFoundError:
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel that is read.
+    """The contents of a wheel.
 
     Attributes:
-        version: of the distribution
+        version: version of the distribution
         package: contents of the package's files, by path
         info: contents of the files of its .dist-info, by path inside it
     """
@@ -58,7 +58,7 @@ class Wheel:
 
 
 def apply(environment: Path, *, undo: bool = False) -> str:
-    """Put the patched package in the place of the published one, or the other way round.
+    """Replace the published package with the patched one, or the other way round.
 
     Args:
         environment: the folder of a virtual environment, or a Python
@@ -68,39 +68,39 @@ def apply(environment: Path, *, undo: bool = False) -> str:
         a sentence that says what was done
 
     Raises:
-        HarnessError: liquid-audio is not installed there, or is not a package that this knows, or cannot be replaced
+        HarnessError: liquid-audio is not installed there, is not a known package, or cannot be replaced
     """
     _, site = _find(environment)
     try:
         with FileLock(lock(site), timeout=0):
             return _apply(environment, undo)
     except Timeout:
-        raise HarnessError(f"another run changes liquid-audio in {site}: wait for it") from None
+        raise HarnessError(f"another run is changing liquid-audio in {site}: wait for it") from None
     except OSError as error:
-        raise HarnessError(f"cannot replace liquid-audio in {site}: {error}; once that is put right, run it again") from None
+        raise HarnessError(f"cannot replace liquid-audio in {site}: {error}; fix that, and run it again") from None
 
 
 def lock(site: Path) -> Path:
-    """Say which file is held by whoever changes what is installed there: beside it, so that all have the same one."""
+    """Return the lock for changes of what is installed there. It is beside the packages, so that all runs use the same one."""
     return site.resolve().parent / ".liquid-audio.lock"
 
 
 def _apply(environment: Path, undo: bool) -> str:
-    """Look at what is installed, which nobody else changes now, and replace it."""
+    """Check what is installed, and replace it. The caller holds the lock."""
     version, site = _find(environment)
     published, patched = _read(wheels.fetch(wheels.RELEASE, CACHE)), _read(build())
     target = published if undo else patched
     if version not in (published.version, patched.version):
         raise HarnessError(
-            f"liquid-audio {version} is installed in {site}, only {wheels.RELEASE.version} is patched in place: {AGAIN}"
+            f"liquid-audio {version} is installed in {site}, but only {wheels.RELEASE.version} is patched in place: {AGAIN}"
         )
     installed = _contents(site)
     if installed and installed not in (published.package, patched.package):
         expected = (patched if version == patched.version else published).package
         file = min(f for f in installed.keys() | expected.keys() if installed.get(f) != expected.get(f))
-        raise HarnessError(f"{site / file} is not as in liquid-audio {version}, somebody's edits are kept: {AGAIN}")
+        raise HarnessError(f"{site / file} is not as in liquid-audio {version}, and edits are kept: {AGAIN}")
     done = f"{'as published' if undo else 'patched'}: liquid-audio {target.version} in {site}"
-    shutil.rmtree(site / STAGING, ignore_errors=True)  # what an earlier run left, which is all made anew
+    shutil.rmtree(site / STAGING, ignore_errors=True)  # left by an earlier run, and made again below
     if installed == target.package and [info.name for info in _infos(site)] == [target.info_name]:
         return f"already {done}"
     _replace(site, target, {*published.info, *patched.info, "direct_url.json"})
@@ -112,7 +112,7 @@ def _find(environment: Path) -> tuple[str, Path]:
     inside = (environment / "bin" / "python", environment / "Scripts" / "python.exe", environment)
     python = next((path for path in inside if path.is_file()), environment)
     try:
-        # Without the variables and the folder of whoever calls, which would find another package first.
+        # Without the variables and the folder of the caller, where another package could be found first.
         done = subprocess.run([python.absolute(), "-EP", "-c", PROBE], capture_output=True, text=True, check=True)
         found = json.loads(done.stdout)
     except (OSError, subprocess.CalledProcessError, ValueError):
@@ -136,7 +136,7 @@ def _read(wheel: Path) -> Wheel:
 
 
 def _contents(site: Path) -> dict[str, bytes]:
-    """Read the package that is installed, bytecode aside; nothing if it is absent."""
+    """Read the installed package without bytecode; empty if it is absent."""
     files = (file for file in (site / trees.PACKAGE).rglob("*") if file.is_file() and "__pycache__" not in file.parts)
     return {file.relative_to(site).as_posix(): file.read_bytes() for file in files}
 
@@ -146,12 +146,12 @@ def _infos(site: Path) -> list[Path]:
 
 
 def _replace(site: Path, target: Wheel, ours: set[str]) -> None:
-    """Stage a wheel's files and put them in the place of what is installed.
+    """Stage a wheel's files, and replace what is installed with them.
 
     Args:
         site: where packages are installed
-        target: what is to be there
-        ours: files of a .dist-info that come from a wheel, or say from which; an installer wrote the others, which stay
+        target: the wheel to install
+        ours: files of a .dist-info that come from a wheel, or say from which; the others are the installer's, and stay
     """
     staging, info = site / STAGING, _infos(site)[0]
     new, old = staging / "new", staging / "old"
@@ -180,7 +180,7 @@ def _replace(site: Path, target: Wheel, ours: set[str]) -> None:
 
 
 def _others(info: Path, target: Wheel, ours: set[str]) -> Iterator[list[str]]:
-    """List what the installer recorded beside the files of a wheel and bytecode: its own notes, and scripts."""
+    """Yield what the installer recorded besides the files of a wheel and bytecode: its own notes, and scripts."""
     with (info / "RECORD").open(encoding="utf-8", newline="") as record:
         for path, *rest in csv.reader(record):
             folder, _, name = path.partition("/")

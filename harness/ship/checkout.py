@@ -1,4 +1,4 @@
-"""Make a checkout for whoever has none of upstream's repository, to add a commit to the series there."""
+"""Make a repository with the series as commits, to add one there without a checkout of upstream's repository."""
 
 import argparse
 import shutil
@@ -9,13 +9,13 @@ from harness.package.series import am, checkout, git, whole
 
 
 def make(target: Path, patches: Path = PATCHES) -> None:
-    """Make a repository for whoever has none of upstream's: the release, and the series as commits, without what no wheel has.
+    """Make a repository of the release, with the series as commits, but without the patches of what no wheel has.
 
     Raises:
-        HarnessError: the folder is there already, or a patch does not apply
+        HarnessError: the folder exists already, or a patch does not apply
     """
     if target.exists():
-        raise HarnessError(f"{target} is there already: name a folder that is not")
+        raise HarnessError(f"{target} exists already: name a new folder")
     with checkout() as repository:
         for patch in whole(patches):
             am(repository, patch)
@@ -25,7 +25,7 @@ def make(target: Path, patches: Path = PATCHES) -> None:
 
 def command(parser: argparse.ArgumentParser) -> None:
     """Declare `checkout`."""
-    parser.add_argument("folder", type=Path, help="where, a folder that is not there yet")
+    parser.add_argument("folder", type=Path, help="a folder that does not exist yet")
     parser.set_defaults(run=_run)
 
 

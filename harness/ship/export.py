@@ -1,7 +1,7 @@
 """Write the series from a checkout of upstream's repository, where it is commits on top of the release.
 
-What a person would have to keep in mind is done here: the commits of the package come first, then README's, then those of what no
-wheel has, whatever the order in the checkout; names follow numbers, in `patches/<version>/` and in the catalogue too.
+Whatever the order in the checkout, commits of the package come first, then those of README, then those of what no wheel has.
+Where a number changes, names in `patches/<version>/` and in the catalogue change too.
 """
 
 import argparse
@@ -16,28 +16,28 @@ from harness.package import series, trees, wheels
 from harness.releases import drift
 from harness.verdict.catalogue import CATALOGUE
 
-# What a commit changes, and in which folder of patches/ it goes, in the order of their numbers.
+# The kinds of commits by what they change, which are also folders of patches/, in the order of their numbers.
 KINDS = ("", "readme", "checkout")
 
 
 def export(checkout: Path, patches: Path = PATCHES, catalogue: Path = CATALOGUE) -> list[str]:
     """Write the commits since the release as patches, and say what changed. The same commits give the same bytes.
 
-    Patches of README, or of what no wheel has, that are no commits of the checkout are kept.
+    If the checkout has no commit of README, or of what no wheel has, those patches are kept.
 
     Args:
         checkout: the repository
-        patches: the folder of the series, which is written anew
-        catalogue: bugs.toml, in which patches are named
+        patches: the folder of the series, which is rewritten
+        catalogue: bugs.toml, which names patches
 
     Returns:
-        a line for each patch that came, went, or is another one now
+        a line for each patch that is new, gone, renamed, changed, or left out of a release
 
     Raises:
-        HarnessError: the commits are no series
+        HarnessError: the commits do not make a series
     """
     if series.git(checkout, "status", "--porcelain", "--untracked-files=no"):
-        raise HarnessError(f"{checkout} has changes that are in no commit: commit them first")
+        raise HarnessError(f"{checkout} has uncommitted changes: commit them first")
     base = find_release(checkout)
     commits = series.git(checkout, "rev-list", "--reverse", f"{base}..HEAD").split()
     by_kind = {kind: [commit for commit in commits if _kind(checkout, commit) == kind] for kind in KINDS}
@@ -80,7 +80,7 @@ def find_release(checkout: Path) -> str:
         elif found:
             break
     if not found:
-        raise HarnessError(f"{checkout} has no commit with liquid-audio {wheels.RELEASE.version} as published: start there")
+        raise HarnessError(f"{checkout} has no commit with liquid-audio {wheels.RELEASE.version} as published: start from one")
     return found
 
 
@@ -90,7 +90,7 @@ def _blob(data: bytes) -> str:
 
 
 def _version(checkout: Path, commit: str) -> str:
-    """Read the version that a commit gives the package, empty if none."""
+    """Read the version that a commit gives the package; empty if it gives none."""
     match = re.search(r'^version = "(.+)"$', series.git(checkout, "show", f"{commit}:pyproject.toml"), re.MULTILINE)
     return match[1] if match else ""
 
@@ -103,18 +103,18 @@ def _kind(checkout: Path, commit: str) -> str:
     """
     subject = series.git(checkout, "log", "-1", "--format=%h, %s", commit).strip()
     if len(series.git(checkout, "log", "-1", "--format=%P", commit).split()) != 1:
-        raise HarnessError(f"{subject}: a merge is no patch, rebase instead")
+        raise HarnessError(f"{subject}: a merge cannot be a patch, rebase instead")
     names = series.git(checkout, "diff-tree", "-r", "--no-commit-id", "--name-only", commit).splitlines()
     kinds = {"" if name.startswith("src/") else "readme" if name == "README.md" else "checkout" for name in names}
     if kinds == {"readme", "checkout"}:
         return "checkout"
     if len(kinds) != 1:
-        raise HarnessError(f"{subject}: it changes {', '.join(sorted(names))}, make one commit of src/ and one of the rest")
+        raise HarnessError(f"{subject}: it changes {', '.join(sorted(names))}, make one commit of src/ and one of the others")
     return kinds.pop()
 
 
 def _format(checkout: Path, base: str, commits: Sequence[str], folder: Path) -> list[Path]:
-    """Put commits on top of the release in an order, in a clone, and write them as patches."""
+    """Put commits on top of the release in the given order, in a clone, and write them as patches."""
     repository, exported = folder / "clone", folder / "patches"
     series.git(folder, "clone", "--quiet", "--no-checkout", str(checkout.resolve()), str(repository))
     series.git(repository, "checkout", "--quiet", "--detach", base)
@@ -124,14 +124,14 @@ def _format(checkout: Path, base: str, commits: Sequence[str], folder: Path) -> 
         except HarnessError:
             subject = series.git(checkout, "log", "-1", "--format=%h, %s", commit).strip()
             raise HarnessError(
-                f"{subject}: it does not apply before what is not in src/: reorder it with git rebase"
+                f"{subject}: it does not apply before the commits outside src/: reorder it with git rebase"
             ) from None
     series.git(repository, *series.EXPORT, "--output-directory", str(exported), base)
     return sorted(exported.glob("*.patch"))
 
 
 def _place(exported: Sequence[Path], by_kind: dict[str, list[str]], patches: Path) -> dict[str, bytes]:
-    """Say which files patches/ is to hold, variants aside: what was exported, and what is kept with a number that follows."""
+    """Return the files of patches/ except variants: what was exported, and what is kept, with numbers that follow."""
     left, found, number = list(exported), {}, 0
     for kind in KINDS:
         kept = sorted((patches / kind).glob("*.patch")) if kind and not by_kind[kind] else []
@@ -148,12 +148,12 @@ def _slug(patch: Path) -> str:
 
 
 def _listed(patches: Path) -> dict[str, Path]:
-    """Find the patches by their names without numbers, variants aside."""
+    """Find the patches except variants, by their names without numbers."""
     return {_slug(patch): patch for kind in KINDS for patch in sorted((patches / kind).glob("*.patch"))}
 
 
 def _changes(new: Mapping[str, bytes], old: Mapping[str, Path], patches: Path) -> Iterator[str]:
-    """Say what becomes of each patch."""
+    """Say which patches are new, renamed, changed or gone."""
     for name, data in new.items():
         was = old.get(_slug(Path(name)))
         if was is None:
@@ -167,7 +167,7 @@ def _changes(new: Mapping[str, bytes], old: Mapping[str, Path], patches: Path) -
 
 
 def _name(catalogue: Path, names: Mapping[str, str]) -> None:
-    """Put the numbers of the patches right that the catalogue names."""
+    """Correct the numbers of the patches that the catalogue names."""
     text = catalogue.read_text(encoding="utf-8")
     new = re.sub(r'(?<=^patch = ")\d+-(.+)\.patch(?="$)', lambda m: names.get(m[1], m[0]), text, flags=re.MULTILINE)
     if new != text:
@@ -179,7 +179,7 @@ def _follow(names: Mapping[str, str], patches: Path) -> None:
     moves = [
         (file, file.with_name(names[file.name])) for version in wheels.RELEASES for file in _variants(patches, version, names)
     ]
-    # By way of other names: a variant may get the name that another one has.
+    # In two steps, because a variant may get the name that another one has.
     for file, _ in moves:
         file.rename(file.with_suffix(".moved"))
     for file, target in moves:
@@ -191,7 +191,7 @@ def _variants(patches: Path, version: str, names: Container[str]) -> list[Path]:
 
 
 def _leave_out(new: Sequence[str], patches: Path) -> Iterator[str]:
-    """Leave a new patch out, by an empty file, where the rest of the series applies to another release and it does not."""
+    """Leave out a new patch, by an empty file, for each release to which the patch does not apply and the series should."""
     for version, release in wheels.RELEASES.items():
         if release.series == "conflicts" or release is wheels.RELEASE:
             continue
@@ -206,7 +206,5 @@ def _leave_out(new: Sequence[str], patches: Path) -> Iterator[str]:
 
 def command(parser: argparse.ArgumentParser) -> None:
     """Declare `export`."""
-    parser.add_argument("checkout", type=Path, help="one with commits on top of the release")
-    parser.set_defaults(
-        run=lambda options: print("\n".join(export(options.checkout)) or "the commits are the series as it is")
-    )
+    parser.add_argument("checkout", type=Path, help="a repository with commits on top of the release")
+    parser.set_defaults(run=lambda options: print("\n".join(export(options.checkout)) or "the series is the same as before"))

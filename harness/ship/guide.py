@@ -28,7 +28,7 @@ class Block:
     """A block of code of the guide.
 
     Attributes:
-        language: "bash", whose lines are run; "diff", which is applied to the checkout; or that of a file, to which it is added
+        language: "bash", whose lines are run; "diff", which is applied to the checkout; or that of the file that it is for
         text: without its indentation
     """
 
@@ -40,7 +40,7 @@ def run(python: str) -> None:
     """Follow the guide in a temporary folder.
 
     Args:
-        python: one that has nox, in place of python3
+        python: the Python to use as python3, which has nox
 
     Raises:
         HarnessError: a step does not do what the guide says
@@ -53,7 +53,7 @@ def run(python: str) -> None:
 
 
 def copy(target: Path) -> Path:
-    """Copy what git holds, and what it would take, with links to what it does not."""
+    """Copy the files that git has or would add, and link what is shared."""
     listed = series.git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
     for name in filter(None, listed):
         if (ROOT / name).is_file():
@@ -78,7 +78,7 @@ def follow(repository: Path, execute: Run) -> Iterator[str]:
     """Do what each block says, and yield what was done.
 
     Raises:
-        HarnessError: a command fails, unless the guide says so, or ends well where it says that it fails
+        HarnessError: a command fails and the guide does not say so, or succeeds where the guide says that it fails
     """
     for block in blocks(GUIDE.read_text(encoding="utf-8")):
         if block.language == "diff":
@@ -104,7 +104,7 @@ def follow(repository: Path, execute: Run) -> Iterator[str]:
 
 
 def runner(python: str) -> Run:
-    """Run commands as a shell would, where python3 is one that has nox, and git commits as nobody in particular."""
+    """Return a function that runs commands with `python` as python3, and with a neutral author for git."""
 
     def run(command: Sequence[str], repository: Path) -> int:
         chosen = [python, *command[1:]] if command[0] == "python3" else command
@@ -115,5 +115,5 @@ def runner(python: str) -> Run:
 
 def command(parser: argparse.ArgumentParser) -> None:
     """Declare `guide`."""
-    parser.add_argument("python", help="one that has nox")
+    parser.add_argument("python", help="a Python that has nox")
     parser.set_defaults(run=lambda options: run(options.python))

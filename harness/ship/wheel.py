@@ -1,6 +1,6 @@
 """The patched package as a wheel, for the user who cannot wait for a release.
 
-It has a local version, which pip installs over the published one, and says on every file that was changed who did not change it.
+It has a local version, which pip installs over the published one. Every changed file says that Liquid AI did not change it.
 """
 
 import argparse
@@ -22,9 +22,9 @@ from harness.package.series import readme, whole
 
 
 def version(patches: Path = PATCHES) -> str:
-    """Give the wheel of a series a version of its own, by a hash of all patches that change what is in it.
+    """Return the version of the wheel of a series, with a hash of all patches that change what is in it.
 
-    pip takes wheels of one version for the same wheel. With an "s" before it, no hash is a number, whose zeros pip would drop.
+    pip takes wheels of one version for the same wheel. The "s" keeps the hash from being a number, whose zeros pip would drop.
     """
     total = hashlib.sha256(b"".join(patch.name.encode() + patch.read_bytes() for patch in whole(patches)))
     return f"{wheels.RELEASE.version}+anydevice.s{total.hexdigest()[:7]}"
@@ -65,16 +65,16 @@ def build(folder: Path = OUT / "dist") -> Path:
         shutil.copytree(tree, source, ignore=shutil.ignore_patterns("__pycache__", "tree.json"))
         _mark(source)
         for file in source.rglob("*"):
-            file.chmod(0o755 if file.is_dir() else 0o644)  # a wheel keeps modes, and this host's umask is no part of it
+            file.chmod(0o755 if file.is_dir() else 0o644)  # a wheel keeps modes, which must not depend on this host's umask
         command = [sys.executable, "-m", "wheel", "pack", str(source), "--dest-dir", temporary]
         _run(command, env={**os.environ, "SOURCE_DATE_EPOCH": EPOCH})
         for old in folder.glob(f"{trees.PACKAGE}-*.whl"):
-            old.unlink()  # of another series: `pip install out/dist/*.whl` takes the one that is here
+            old.unlink()  # of another series: `pip install out/dist/*.whl` is to find only one
         return packed.replace(folder / FILE)
 
 
 def changes(patches: Iterable[Path]) -> dict[str, list[str]]:
-    """Say which files the patches change or add, by their paths in the package, and which patches."""
+    """Map each file that the patches change or add, by its path in the package, to the names of those patches."""
     found: dict[str, list[str]] = {}
     for patch in patches:
         for file in re.findall(r"^\+\+\+ b/(?:src/)?(\S+)$", patch.read_text(encoding="utf-8"), re.MULTILINE):
@@ -110,11 +110,11 @@ def _mark(source: Path) -> None:
 def install(wheel: Path, environment: Path) -> tuple[Path, Path]:
     """Install the published package and the wheel over it, as a user does, in a new environment on top of this one.
 
-    Nothing is downloaded but, once, the published wheel: what they depend on is found in this environment.
+    Only the published wheel is downloaded, once. The dependencies are those of this environment.
 
     Args:
         wheel: the patched one
-        environment: a folder, made anew
+        environment: a folder, which is emptied first
 
     Returns:
         its Python, and the folder where packages are installed
@@ -129,7 +129,7 @@ def install(wheel: Path, environment: Path) -> tuple[Path, Path]:
     (site / "below.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n", encoding="utf-8")
     pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
     published = wheels.fetch(wheels.RELEASE, CACHE)
-    # Even where the environment below has one, which pip would take for this one's.
+    # Even if the environment below has the package, which pip would take for installed.
     _run([*pip, "install", "--quiet", "--no-index", "--no-deps", "--ignore-installed", str(published)])
     _run([*pip, "install", "--quiet", "--no-index", str(wheel)])
     _run([*pip, "check"])
@@ -166,7 +166,7 @@ def _run(command: list[str], env: dict[str, str] | None = None) -> None:
 def command(parser: argparse.ArgumentParser) -> None:
     """Declare `wheel`."""
     parser.add_argument(
-        "--check", type=Path, metavar="FOLDER", help="make an environment there, install it, and run the suite"
+        "--check", type=Path, metavar="FOLDER", help="make an environment there, install the wheel, and run the suite"
     )
     parser.set_defaults(run=_command)
 

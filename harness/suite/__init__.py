@@ -1,4 +1,4 @@
-"""What the tests of `tests/` share: spoken clips, what they hear, and how they expect a refusal.
+"""What the tests of `tests/` share: spoken clips, transcription, and the expectation of an error.
 
 It reads `fixtures/` and writes nothing.
 """

@@ -9,11 +9,11 @@ import pytest
 
 @contextmanager
 def refused(kind: type[Exception], pattern: str) -> Iterator[None]:
-    """Expect an error whose message says what was passed and what to do. Any other error is raised, so that the log has it.
+    """Expect an error whose message says what was passed and what to do. Any other error is raised, so that the log shows it.
 
     Args:
         kind: the exception's type
-        pattern: what its message matches
+        pattern: a pattern that its message must match
     """
     try:
         yield

@@ -46,7 +46,7 @@ def doing(frame: FrameType | None) -> str:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--sampled", type=Path, help="folder into which each process that tests writes its seconds, by what it did"
+        "--sampled", type=Path, help="folder in which each process that runs tests writes its seconds, by what it did"
     )
     parser.addoption("--since", type=float, help="when the run began, in seconds since the epoch")
 
@@ -60,7 +60,7 @@ class Sampler(threading.Thread):
         self._seconds = defaultdict(float, start=start)
 
     def run(self) -> None:
-        """Add the time since the last look to what is being done."""
+        """Add the time since the last sample to what is being done."""
         main, last = threading.main_thread().ident, time.monotonic()
         while not self._stop_it.wait(INTERVAL):
             kind, now = doing(sys._current_frames().get(main or 0)), time.monotonic()

@@ -68,7 +68,7 @@ def clips() -> list[Clip]:
 
 @dataclass(frozen=True)
 class Transcription:
-    """What came out, and what went in.
+    """The output of a transcription, with its input.
 
     Attributes:
         text: the words
@@ -100,7 +100,7 @@ def transcribe(
         model: LFM2AudioModel, on the same device
         add_audio: puts the audio into the chat that it is given
         dtype: floating point type of chat and model
-        max_new_tokens: after how many it ends at the latest
+        max_new_tokens: the most tokens to generate
     """
     from liquid_audio import ChatState
 
@@ -117,7 +117,7 @@ def transcribe(
 
 
 def mel(processor: Any, samples: torch.Tensor, sampling_rate: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """Return the features that a processor makes of samples in a new chat, on the CPU, without a model."""
+    """Return the features that a processor makes from samples in a new chat, on the CPU, without a model."""
     from liquid_audio import ChatState
 
     chat = ChatState(processor, dtype=dtype)
@@ -126,13 +126,13 @@ def mel(processor: Any, samples: torch.Tensor, sampling_rate: int, dtype: torch.
 
 
 def mel_digest(processor: Any, clip: Clip) -> str:
-    """Hash the mel that a processor, or a pickled one, makes of a clip in a new chat."""
+    """Hash the mel that a processor, or a pickled one, makes from a clip in a new chat."""
     processor = pickle.loads(processor) if isinstance(processor, bytes) else processor
     return digest(mel(processor, clip.mono(), clip.sampling_rate))
 
 
 def hear(processor: Any, model: Any, wave: torch.Tensor, sampling_rate: int) -> Transcription:
-    """Transcribe speech that begins and ends at once, (1, samples) shaped, with a quarter of a second of quiet around it."""
+    """Transcribe speech without quiet at its ends, (1, samples) shaped, with a quarter of a second of quiet added to each."""
     quiet = wave.new_zeros(1, sampling_rate // 4)
     given = torch.cat([quiet, wave, quiet], 1)
     return transcribe(processor, model, lambda chat: chat.add_audio(given, sampling_rate), torch.float32)
@@ -144,7 +144,7 @@ def _codes() -> dict[str, list[int]]:
 
 
 def spoken_codes(text: str, end: bool = False) -> torch.Tensor:
-    """Return the codes by which the tiny checkpoint speaks words: (8, frames), with a frame that ends the audio if asked for."""
+    """Return the codes with which the tiny checkpoint speaks words: (8, frames), with a frame that ends the audio if `end`."""
     codes = [code for word in text.split() for code in _codes()[word]]
     return torch.tensor([*codes, *[END_OF_AUDIO] * end]).expand(8, -1)
 

@@ -1,1 +1,1 @@
-"""The recognizers: each hears the clips in a process of its own, with weights that are found or made here."""
+"""The recognizers: each hears the clips in its own process, with weights that are found or made here."""

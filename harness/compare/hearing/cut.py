@@ -1,9 +1,9 @@
-"""Long audio, cut at its pauses: README has the same lines for its readers."""
+"""Cut long audio at its pauses, with the same lines as README shows."""
 
 import numpy as np
 import torch
 
-# A piece is as long as the voice-activity model finds speech, between pauses; longer speech is cut at its longest pause.
+# A piece is what the voice-activity model finds between pauses. Longer speech is cut at its longest pause.
 LONGEST = 30.0
 PAUSE_MS, EDGE_MS = 300, 200
 
@@ -13,8 +13,8 @@ def pieces(wave: np.ndarray) -> list[np.ndarray]:
     threads = torch.get_num_threads()
     from silero_vad import get_speech_timestamps, load_silero_vad
 
-    # The package sets one when it is imported, and rightly: of its many small steps each would wait for the other threads, which
-    # on a busy host is minutes. What comes next has its own back.
+    # The package sets one thread on import, and rightly: each of its many small steps would wait for the other threads, which
+    # takes minutes on a busy host. The code that follows gets its own number back.
     torch.set_num_threads(1)
     try:
         found = get_speech_timestamps(

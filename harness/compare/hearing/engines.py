@@ -1,4 +1,4 @@
-"""The recognizers: each loads itself and returns what turns samples into words. Imported where one runs, in a process of its own."""
+"""The recognizers: each loads itself and returns a function from samples to text. Loading one imports its package."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-# What turns float32 samples at 16 kHz into text.
+# Turns float32 samples at 16 kHz into text.
 Recognizer = Callable[[np.ndarray], str]
 
 # How long the joined files are, in seconds.
@@ -18,12 +18,12 @@ class Engine:
     """A recognizer, and how it is run.
 
     Attributes:
-        name: as the tables have it
-        how: what was chosen where it leaves a choice
-        load: loads it from a folder on a device, with a number of threads for packages that do not take torch's
+        name: its name in the tables
+        how: the options that it runs with
+        load: loads it from a folder on a device, with a number of threads for packages that do not use torch's
         family: "whisper", "tiny" or "lfm", which says where its weights come from
-        seconds: of the joined files that it is given, none if its other rows say enough
-        devices: on which it runs
+        seconds: lengths of the joined files that it is given; none if its other rows say enough
+        devices: the devices that it runs on
     """
 
     name: str
@@ -35,7 +35,7 @@ class Engine:
 
 
 def _openai(beam: int | None) -> Callable[[Path, str, int], Recognizer]:
-    """OpenAI's own package, in float32 on a CPU and float16 on a GPU; no second try at another temperature."""
+    """OpenAI's own package, in float32 on a CPU and float16 on a GPU, without retries at other temperatures."""
 
     def load(folder: Path, device: str, threads: int) -> Recognizer:
         import whisper
@@ -50,7 +50,7 @@ def _openai(beam: int | None) -> Callable[[Path, str, int], Recognizer]:
 
 
 def _faster(beam: int) -> Callable[[Path, str, int], Recognizer]:
-    """The same by CTranslate2, in float32 on a CPU and float16 on a GPU."""
+    """The same with CTranslate2, in float32 on a CPU and float16 on a GPU."""
 
     def load(folder: Path, device: str, threads: int) -> Recognizer:
         import faster_whisper
@@ -68,7 +68,7 @@ def _faster(beam: int) -> Callable[[Path, str, int], Recognizer]:
 
 
 def _lfm(cut: bool) -> Callable[[Path, str, int], Recognizer]:
-    """LFM2-Audio by the patched package, in the dtype that it loads in, by upstream's recipe for speech to text."""
+    """LFM2-Audio with the patched package, in its default dtype, by upstream's recipe for speech to text."""
 
     def load(folder: Path, device: str, threads: int) -> Recognizer:
         from liquid_audio import LFM2AudioModel, LFM2AudioProcessor
@@ -90,7 +90,7 @@ def _lfm(cut: bool) -> Callable[[Path, str, int], Recognizer]:
 
 
 def longest(seconds: float) -> int:
-    """Allow a turn as many tokens as upstream's recipe does, and more where speech is so long that they would cut it off."""
+    """Return how many tokens a turn may have: as many as in upstream's recipe, or more for speech that they would cut off."""
     return max(512, int(8 * seconds))
 
 

@@ -1,6 +1,6 @@
 """Where LFM2.5-Audio comes from: a folder, or the hub by name.
 
-The hub's client goes on where the connection broke off, several times a file; another run fetches the files that are missing.
+The hub's client resumes a broken download several times for each file. Another run fetches the files that are missing.
 """
 
 import sys
@@ -16,7 +16,7 @@ def obtain(given: str) -> Path:
         given: a folder, or the name of a model on the Hugging Face Hub, such as LiquidAI/LFM2.5-Audio-1.5B
 
     Raises:
-        HarnessError: it is no real checkpoint, or it cannot be downloaded
+        HarnessError: it is not a real checkpoint, or it cannot be downloaded
     """
     from harness.verdict.real import require
 
@@ -27,10 +27,10 @@ def obtain(given: str) -> Path:
 
 
 def download(name: str) -> Path:
-    """Fetch a model into the hub's own cache, its size said before. What is there already is not fetched again.
+    """Print the size of a model, and fetch it into the hub's own cache. Files that are there are not fetched again.
 
     Raises:
-        HarnessError: the hub cannot be reached, or has no such model for us
+        HarnessError: the hub cannot be reached, or does not give this model to us
     """
     from httpx2 import HTTPError
     from huggingface_hub import HfApi, constants, snapshot_download
@@ -42,11 +42,9 @@ def download(name: str) -> Path:
         print(f"{name}: {len(files)} files, {size:.1f} GB, into {constants.HF_HUB_CACHE}", file=sys.stderr, flush=True)
         return Path(snapshot_download(name))
     except HFValidationError:
-        raise HarnessError(f"--lfm {name}: there is no such folder, and it is no name of a model on the hub") from None
+        raise HarnessError(f"--lfm {name}: there is no such folder, and it is not the name of a model on the hub") from None
     except RepositoryNotFoundError:
-        raise HarnessError(
-            f"--lfm {name}: the hub has no such model, or asks who you are: log in with `hf auth login`"
-        ) from None
+        raise HarnessError(f"--lfm {name}: the hub has no such model, or wants you to log in: run `hf auth login`") from None
     except (HTTPError, OSError) as error:
         try:
             return Path(snapshot_download(name, local_files_only=True))

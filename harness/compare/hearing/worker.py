@@ -1,6 +1,6 @@
-"""`python -m harness.compare.hearing.worker`: one recognizer in a process of its own, with what it heard as lines of JSON.
+"""`python -m harness.compare.hearing.worker`: run one recognizer, and write what it hears as lines of JSON.
 
-A line is written as soon as it is known: what was heard before a process died is not lost.
+Each line is written at once, so that nothing heard before is lost if the process dies.
 """
 
 import argparse
@@ -12,15 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# What a recognizer may not take from the rest of the host, in bytes.
+# Bytes of memory that a recognizer must leave to the host.
 SPARE = 2 << 30
 MEMORY = Path("/proc/meminfo")
 
 
 def peak() -> int:
-    """Return the most memory that this process had at once, in bytes.
+    """Return the peak memory of this process, in bytes.
 
-    On Linux not by `resource`, which begins with what the process that started this one had.
+    Linux is not asked through `resource`, whose peak starts at that of the parent process.
     """
     status = Path("/proc/self/status")
     if status.is_file():
@@ -29,7 +29,7 @@ def peak() -> int:
 
 
 def bound() -> None:
-    """Let an allocation fail, in words, that is larger than what the host has left. Linux alone can."""
+    """Make an allocation beyond what the host has left fail with an error. This works only on Linux."""
     if MEMORY.is_file():
         left = _kilobytes(MEMORY, "MemAvailable") * 1024 - SPARE
         taken = _kilobytes(Path("/proc/self/status"), "VmSize") * 1024
@@ -43,7 +43,7 @@ def _kilobytes(file: Path, name: str) -> int:
 
 
 def on_device(device: str) -> int:
-    """Return how many bytes of a device's memory are taken, by all processes; 0 for the CPU."""
+    """Return how many bytes of a device's memory are in use, on CUDA by all processes; 0 for the CPU."""
     import torch
 
     if device == "cuda":
@@ -53,14 +53,14 @@ def on_device(device: str) -> int:
 
 
 def hear(engine: str, folder: Path, device: str, threads: int, tell: Callable[..., None]) -> None:
-    """Load a recognizer, warm it up, and let it hear the recordings and the joined files.
+    """Load a recognizer, warm it up, and run it on the recordings and the joined files.
 
     Args:
         engine: a key of `ENGINES`
         folder: its weights
-        device: where to
-        threads: how many
-        tell: takes what is known, as soon as it is
+        device: where to load it
+        threads: how many it uses
+        tell: called with each result as soon as it is known
     """
     import torch
 

@@ -28,7 +28,7 @@ SPOKEN = ("go forward ten meters", "he was not an ill disposed young man")
 
 
 def child(program, **more):
-    """Run a program in a process of its own, which no socket of pytest's holds back."""
+    """Run a program in a process of its own, where pytest does not block sockets."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), **more}
     return subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=env, capture_output=True, text=True)
 
@@ -46,7 +46,7 @@ def test_joined_files_have_the_length_asked_for_and_begin_alike():
     assert (len(short.wave), len(longer.wave)) == (160_000, 480_000) and short.wave.dtype == np.float32
     assert longer.text.startswith(f"{short.text} ") and sound.knows(longer.text)
     assert np.array_equal(short.wave[:80_000], longer.wave[:80_000])
-    # A quiet room, between words and behind the last of them: neither digital silence nor a sound.
+    # A quiet room, between words and after the last one: neither digital silence nor a sound.
     assert 0 < np.abs(longer.wave[-1_000:]).max() < 0.01
 
 
@@ -118,10 +118,10 @@ def test_a_model_of_ctranslate2_is_read_bit_for_bit():
     ("model", "words"),
     [
         (packed(fused(), version=5), "version 5 of CTranslate2's format, expected 6"),
-        (packed(fused())[:-9], "no whole CTranslate2 model"),
-        (packed(fused())[:400], "no whole CTranslate2 model"),
-        (b"", "no whole CTranslate2 model"),
-        (packed(fused(), of="decoder/nothing"), "no whole CTranslate2 model"),
+        (packed(fused())[:-9], "not a whole CTranslate2 model"),
+        (packed(fused())[:400], "not a whole CTranslate2 model"),
+        (b"", "not a whole CTranslate2 model"),
+        (packed(fused(), of="decoder/nothing"), "not a whole CTranslate2 model"),
     ],
 )
 def test_what_is_no_whole_model_is_refused(model, words):
@@ -148,7 +148,7 @@ def test_taken_apart_the_weights_are_the_same_numbers():
         state["decoder.blocks.1.cross_attn.query.weight"], found["decoder/layer_1/attention/linear_0/weight"]
     )
     assert np.array_equal(state["encoder.blocks.1.mlp.2.weight"], found["encoder/layer_1/ffn/linear_1/weight"])
-    # As many numbers as before, but for the projection, which is the embedding, and the keys' biases.
+    # As many numbers as before, except for the projection, which is the embedding, and the keys' biases.
     kept = sum(array.size for array in found.values() if array.ndim) - 9 * WIDTH - 3 * LAYERS * WIDTH
     assert sum(tensor.numel() for tensor in state.values()) == kept
     assert not any(name.endswith("key.bias") for name in state)
@@ -194,7 +194,7 @@ def test_errors_are_counted_over_all_words_together_and_normalised_on_both_sides
     found = score(
         [("One two", "one, TWO!"), ("three", "tree tree tree")], lambda text: text.lower().strip("!").replace(",", "")
     )
-    assert (found.words, found.wer) == (3, 1.0)  # one word is another, and two are too many
+    assert (found.words, found.wer) == (3, 1.0)  # one word is wrong, and two are too many
     assert score([("ten", "ten or so it seems")], str).wer == 4.0
     assert score([("ten meters", "")], str) == type(found)(2, 1.0, 1.0)
 
@@ -256,7 +256,7 @@ CLIP, TEN, LONG = line("clip"), line("joined", id="10 s"), line("joined", id="16
         (ran("tiny-whole", CLIP, last=None), "it died after c"),
         (ran("tiny-cut", CLIP, TEN, last=None), "it died after 10 s"),
         (ran("openai-greedy", last={"event": "failed", "reason": "OSError: no"}), "OSError: no"),
-        (Run("faster-beam", "cpu"), "it told nothing"),
+        (Run("faster-beam", "cpu"), "it reported nothing"),
         (ran("tiny-cut", CLIP, TEN, LONG), "its word error rate grows with the length of the file, from 0.0% to 100.0%"),
     ],
 )
@@ -299,7 +299,7 @@ except RuntimeError as error:
 """
     done = child(program)
     failed = re.fullmatch(r"not enough memory on this host: .*you tried to allocate \d+ bytes.*\n", done.stdout)
-    # Linux alone says what it has left.
+    # Only Linux says what it has left.
     assert bool(failed) == MEMORY.is_file(), done.stdout + done.stderr[-300:]
 
 
@@ -323,7 +323,7 @@ def test_a_folder_that_is_no_real_checkpoint_is_refused(tmp_path):
 
 
 def test_a_folder_that_is_not_there_and_no_name_either_is_refused():
-    with pytest.raises(HarnessError, match="no such folder, and it is no name of a model on the hub"):
+    with pytest.raises(HarnessError, match="no such folder, and it is not the name of a model on the hub"):
         lfm.obtain("no/such/folder")
 
 

@@ -1,1 +1,1 @@
-"""What a model of full size costs: each stage of a turn, measured with random weights."""
+"""What a full-size model costs: each stage of a turn, measured with random weights."""

@@ -1,4 +1,4 @@
-"""Figures of hosts that are not here, committed to fixtures/evidence/cost/, for the tables of hosts that are."""
+"""Figures from other hosts, committed to fixtures/evidence/cost/, for the tables of this one."""
 
 import json
 import re
@@ -13,13 +13,13 @@ COST = FOLDER / "cost"
 
 
 def write(name: str, device: str, record: Mapping[str, Any], folder: Path = COST) -> Path:
-    """Write a record, over what a host of the same kind gave before.
+    """Write a record, and replace that of a host of the same kind.
 
     Args:
-        name: of the measurement
-        device: that computed
-        record: with its host, date and figures
-        folder: where such records are
+        name: name of the measurement
+        device: the one that computed
+        record: host, date and figures
+        folder: where the records are
 
     Returns:
         the file
@@ -33,10 +33,10 @@ def write(name: str, device: str, record: Mapping[str, Any], folder: Path = COST
 
 
 def read(name: str, folder: Path = COST) -> list[dict[str, Any]]:
-    """Read what other hosts gave, the oldest first.
+    """Read the records of other hosts, the oldest first.
 
     Raises:
-        HarnessError: a file is no such record
+        HarnessError: a file is not such a record
     """
     found = []
     for file in folder.glob(f"{name}-*.json"):
@@ -46,12 +46,12 @@ def read(name: str, folder: Path = COST) -> list[dict[str, Any]]:
                 {**record, "date": str(record["date"]), "measured": dict(record["measured"]), "host": dict(record["host"])}
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise HarnessError(f"{file.name} is no record of a measurement ({error}): remove it or make it anew") from None
+            raise HarnessError(f"{file.name} is not a record of a measurement ({error}): remove it or measure again") from None
     return sorted(found, key=lambda record: str(record["date"]))
 
 
 def label(record: Mapping[str, Any]) -> str:
-    """Name a host in a column; what was kept of other files than these is called stale."""
+    """Name a host for a column. A record that was kept with other files than these is called stale."""
     words = f"{record['host']['device']}, {record['date']}"
     return (
         f"{words}, kept, {world.STALE}"

@@ -1,4 +1,4 @@
-"""What a host can do at most, measured: a product of matrices, and reading memory."""
+"""The limits of a host, measured: its matrix products, and its memory bandwidth."""
 
 import time
 from collections.abc import Callable
@@ -9,25 +9,25 @@ SIDE, BYTES, ROUNDS = 3072, 2**30, 5
 
 
 def operations(dtype: torch.dtype, device: str, side: int = SIDE) -> float:
-    """Return how many floating point operations a second a product of large square matrices takes."""
+    """Return how many floating point operations a second a product of large square matrices reaches."""
     left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     return 2 * side**3 / _best(lambda: left @ right, device)
 
 
 def bandwidth(device: str, size: int = BYTES) -> float:
-    """Return how many bytes a second are read: of a sum over a block, or of copying it, which reads and writes."""
+    """Return the most bytes a second that memory moves: for a sum over a block, or for a copy, which reads and writes."""
     block = torch.zeros(size // 4, device=device)
     other = torch.empty_like(block)
     return max(size / _best(block.sum, device), 2 * size / _best(lambda: other.copy_(block), device))
 
 
 def _best(call: Callable[[], object], device: str) -> float:
-    """Return the shortest time of some calls."""
+    """Return the shortest time of several calls."""
     return min(timed(call, device) for _ in range(ROUNDS))
 
 
 def timed(call: Callable[[], object], device: str) -> float:
-    """Return how many seconds a call takes, until the device has computed."""
+    """Return how many seconds a call takes, until the device has finished."""
     wait(device)
     start = time.perf_counter()
     call()
@@ -36,6 +36,6 @@ def timed(call: Callable[[], object], device: str) -> float:
 
 
 def wait(device: str) -> None:
-    """Wait until a device has done what it was given."""
+    """Wait until a device has finished its work."""
     if not device.startswith("cpu"):
         torch.accelerator.synchronize()

@@ -1,7 +1,7 @@
 """A checkpoint of the size of LFM2.5-Audio-1.5B with random weights, made here: nothing is downloaded.
 
-Its sizes are those of the published model: LFM2-1.2B, a FastConformer of 17 layers, and a depthformer of six. What it says is noise;
-what it costs does not hang on the values.
+Its sizes are those of the published model: LFM2-1.2B, a FastConformer of 17 layers, and a depthformer of six. Its speech is
+noise, but its cost does not depend on the values.
 """
 
 import hashlib
@@ -16,14 +16,14 @@ from harness import CACHE, HarnessError
 from harness.cost.facts import GB, require_memory
 from harness.package.checkpoint import TINY
 
-# Made in bfloat16; room for the file beside what is being made.
+# For the weights in bfloat16, and some more while they are made and written.
 ROOM = 4 * GB
 C, A = "conv", "full_attention"
 LAYERS = [C, C, A, C, C, A, C, C, A, C, A, C, A, C, A, C]
 
 
 def configuration() -> dict[str, Any]:
-    """Return the config.json: keys, preprocessor and all that is no size as the tiny checkpoint has them."""
+    """Return the config.json: that of the tiny checkpoint, with the sizes of the published model."""
     tiny: dict[str, Any] = json.loads((TINY / "config.json").read_text(encoding="utf-8"))
     encoder = {
         "n_layers": 17,
@@ -55,7 +55,7 @@ def build(cache: Path = CACHE) -> Path:
         a folder that `from_pretrained` loads
 
     Raises:
-        HarnessError: there is no room
+        HarnessError: memory or disk space is short
     """
     text = json.dumps(configuration(), indent=2) + "\n"
     target = cache / "full" / hashlib.sha256(text.encode() + Path(__file__).read_bytes()).hexdigest()[:12]
@@ -64,7 +64,7 @@ def build(cache: Path = CACHE) -> Path:
         if not target.is_dir():
             require_memory(ROOM, "making a checkpoint of 1.5 B parameters")
             if (free := shutil.disk_usage(cache).free) < ROOM:
-                raise HarnessError(f"the checkpoint takes 3 GB in {cache.name}/, and {free / GB:.1f} GB are free: make room")
+                raise HarnessError(f"the checkpoint needs 3 GB in {cache.name}/, but {free / GB:.1f} GB are free: make room")
             partial = target.with_name(f"{target.name}.partial")
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
@@ -92,7 +92,7 @@ def settings() -> Any:
 
 
 def _write_weights(folder: Path) -> None:
-    """Write what the model's own initialisation draws."""
+    """Write the weights that the model's own initialisation draws."""
     import torch
     from liquid_audio import LFM2AudioModel
     from safetensors.torch import save_file
@@ -104,6 +104,6 @@ def _write_weights(folder: Path) -> None:
         model = LFM2AudioModel(settings())
     finally:
         torch.set_default_dtype(kept)
-    # Those that are tied to an embedding share its memory, which the format does not allow.
+    # Weights that are tied to an embedding share its memory, which the format does not allow.
     weights = {name: value.contiguous() for name, value in model.state_dict().items() if not name.endswith("to_logits.weight")}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})

@@ -1,6 +1,6 @@
-"""One process that loads the model of full size and times its stages: `python -m harness.cost.full.stages FOLDER --dtype bfloat16`.
+"""A process that loads the full-size model and times its stages: `python -m harness.cost.full.stages FOLDER --dtype bfloat16`.
 
-It prints one JSON. With `--load` it stops once the model is there.
+It prints one JSON object. With `--load`, it stops once the model is loaded.
 """
 
 import argparse
@@ -21,7 +21,7 @@ TOKENS, FRAMES, ROUNDS = 12, 6, 3
 
 
 class Bench:
-    """The model and its processor, and what they take."""
+    """The model and its processor, with what was measured."""
 
     def __init__(self, folder: Path, dtype: str, device: str | None) -> None:
         import torch
@@ -55,18 +55,18 @@ class Bench:
         return torch.cuda.max_memory_allocated() if self.device.startswith("cuda") else memory.peak()
 
     def most(self) -> int:
-        """Return the most memory that was taken so far."""
+        """Return the peak of memory so far."""
         return max(self._most, self._peak())
 
     def _time(self, call: Callable[[], Any]) -> float:
-        """Return the median of some calls, after one that does not count."""
+        """Return the median time of several calls, after one that does not count."""
         from harness.cost.full.limits import timed
 
         call()
         return median(timed(call, self.device) for _ in range(ROUNDS))
 
     def chat(self, seconds: float) -> Any:
-        """Return a chat with noise of a length, as transcription begins."""
+        """Return a chat with so many seconds of noise, ready for transcription."""
         import torch
 
         chat = self._chat_state(self.processor, dtype=self.dtype)
@@ -76,7 +76,7 @@ class Bench:
         return chat
 
     def stages(self, seconds: float) -> dict[str, float]:
-        """Time each stage of a turn with audio of a length, and count what the long ones compute."""
+        """Time each stage of a turn with so many seconds of audio, and count the operations of encoder and prefill."""
         import torch
 
         self._most = self.most()
@@ -97,7 +97,7 @@ class Bench:
         return {"positions": float(embedded.shape[1]), **found, **more}
 
     def _steps(self, embedded: Any) -> dict[str, float]:
-        """Time one token of text, and what a frame of audio takes beside the same step of the backbone."""
+        """Time one token of text, and what a frame of audio takes on top of the same step of the backbone."""
         from torch import nn
 
         model = self.model
@@ -121,7 +121,7 @@ class Bench:
         }
 
     def _operations(self, call: Callable[[], Any]) -> float:
-        """Count floating point operations, attention on the CPU included, which torch's table leaves out."""
+        """Count floating point operations, including attention on the CPU, which torch's table leaves out."""
         import torch
         from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
@@ -134,7 +134,7 @@ class Bench:
         return float(counter.get_total_flops())
 
     def whole(self, seconds: float) -> dict[str, float]:
-        """Transcribe audio of a length from samples to tokens, as many as speech has words for."""
+        """Time transcription from samples to tokens, with as many tokens as speech of that length has."""
         wanted = tokens_of(seconds)
         made = 0
 
@@ -149,7 +149,7 @@ class Bench:
         return {"seconds": min(took), "tokens": float(made), "wanted": float(wanted)}
 
     def weights(self) -> dict[str, float]:
-        """Return how many parameters there are, and the bytes that a token and a frame read of them."""
+        """Return the number of parameters, and the bytes of them that a token and a frame read."""
 
         def size(*modules: Any) -> float:
             return float(sum(p.numel() * p.element_size() for module in modules for p in module.parameters()))
@@ -157,9 +157,9 @@ class Bench:
         model = self.model
         return {
             "parameters": float(sum(p.numel() for p in model.parameters())),
-            # The embedding is the head of text too, and read whole by it.
+            # The embedding is also the head of text, which reads all of it.
             "token B": size(model.lfm),
-            # The depthformer runs once for each codebook, with the embedding of that one as its head.
+            # The depthformer runs once for each codebook, with the embedding of that codebook as its head.
             "frame B": size(model.depth_linear, model.depth_embeddings) + model.codebooks * size(model.depthformer),
         }
 
@@ -171,7 +171,7 @@ def _repeat(call: Callable[[], None], times: int) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Let the JSON be all that is printed."""
+    """Send what is printed to stderr, so that the JSON is alone on stdout."""
     kept = os.dup(1)
     os.dup2(2, 1)
     try:
@@ -185,8 +185,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m harness.cost.full.stages", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--dtype", required=True)
-    parser.add_argument("--device", help='the device (default: none is named, which is "auto")')
-    parser.add_argument("--load", action="store_true", help="stop once the model is there")
+    parser.add_argument("--device", help='the device (default: none, which means "auto")')
+    parser.add_argument("--load", action="store_true", help="stop once the model is loaded")
     options = parser.parse_args()
     with _quiet():
         bench = Bench(options.folder, options.dtype, options.device)

@@ -1,6 +1,6 @@
-"""Each form in which patched takes audio against the canonical one: how long a call takes, and what it copies.
+"""Compare each form of audio that patched takes with the canonical one: how long a call takes, and what it copies.
 
-The canonical form is a float32 tensor of shape (1, samples), which 1.3.0 takes too. This process has to import patched.
+The canonical form is a float32 tensor of shape (1, samples), which 1.3.0 takes too. This process must import patched.
 """
 
 import gc
@@ -28,13 +28,13 @@ PCM = ("int16", "int32", "int8", "uint8", "uint16", "uint32")
 
 @dataclass(frozen=True)
 class Form:
-    """Audio, as somebody holds it.
+    """Audio in one form.
 
     Attributes:
-        held: in what, with its dtype
+        held: the container, with its dtype
         shape: a key of `SHAPES`
         audio: what `add_audio` gets
-        values: how many samples it holds, of all channels
+        values: how many samples it holds, over all channels
     """
 
     held: str
@@ -45,12 +45,12 @@ class Form:
 
 @dataclass(frozen=True)
 class Copied:
-    """What bringing audio into its canonical form makes anew.
+    """What converting audio to the canonical form allocates.
 
     Attributes:
         shared: whether the result is the caller's own memory
-        buffers: arrays and tensors that are made and hold a value for each sample
-        size: all that is made, in bytes
+        buffers: new arrays and tensors that hold a value for each sample
+        size: bytes of all that is allocated
     """
 
     shared: bool
@@ -59,7 +59,7 @@ class Copied:
 
 
 class _Made(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Collects the sizes of the storages that torch makes."""
+    """Collects the sizes of the storages that torch allocates."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -78,13 +78,13 @@ def _place(value: object) -> int | None:
 
 
 def copied(form: Form, to_mono: Callable[..., tuple[torch.Tensor, int]]) -> Copied:
-    """See what `to_mono` makes of a form: torch's tensors one by one, and NumPy's arrays by what they hold together.
+    """Count what `to_mono` allocates for a form: torch's tensors one by one, and NumPy's arrays together.
 
-    NumPy's arrays are all alive when the last one is made, so that the most it held is what it made.
+    NumPy's arrays are all alive when the last one is made, so that their peak is their sum.
     """
     import tracemalloc
 
-    to_mono(form.audio, RATE)  # the first call of a kind sets up what is no copy
+    to_mono(form.audio, RATE)  # the first call of a kind allocates what is not a copy
     with _Made() as made:
         tracemalloc.start()
         before, _ = tracemalloc.get_traced_memory()
@@ -92,7 +92,7 @@ def copied(form: Form, to_mono: Callable[..., tuple[torch.Tensor, int]]) -> Copi
         mono, _ = to_mono(form.audio, RATE)
         by_numpy = tracemalloc.get_traced_memory()[1] - before
         tracemalloc.stop()
-    # Less than half a byte a value is no array of samples, but what Python itself holds.
+    # Less than half a byte a value is not an array of samples, but what Python itself holds.
     by_numpy = by_numpy if by_numpy * 2 > form.values else 0
     buffers = (by_numpy > 0) + (by_numpy > 6 * form.values) + sum(size * 2 > form.values for size in made.sizes)
     return Copied(_shares(form.audio, mono), buffers, by_numpy + sum(made.sizes))
@@ -105,7 +105,7 @@ def _shares(audio: Any, mono: torch.Tensor) -> bool:
 
 
 def forms(seconds: float = SECONDS) -> list[Form]:
-    """Make the same second of noise in every form, the canonical one first."""
+    """Make the same noise in every form, the canonical one first."""
     wave = np.random.default_rng(0).uniform(-0.5, 0.5, int(RATE * seconds)).astype(np.float32)
     found = [Form("torch float32", "(1, n)", torch.from_numpy(wave.copy())[None], wave.size)]
     for dtype in (*FLOATS, *PCM):
@@ -136,7 +136,7 @@ def _arrange(wave: np.ndarray, kind: str) -> np.ndarray:
 
 
 def _as_tensor(samples: np.ndarray, dtype: str) -> torch.Tensor:
-    """Bring samples into a dtype, integers at full scale."""
+    """Convert samples to a dtype, integers at full scale."""
     if dtype in FLOATS:
         return torch.from_numpy(samples).to(getattr(torch, dtype)).clone()
     known = np.iinfo(dtype)
@@ -145,7 +145,7 @@ def _as_tensor(samples: np.ndarray, dtype: str) -> torch.Tensor:
 
 
 def seconds_of(processor: Any, found: list[Form], rounds: int) -> list[float]:
-    """Return for each form the median ratio of a call to the canonical one beside it, which is the first."""
+    """Return for each form the median ratio of a call to a call with the first form, the canonical one, just before."""
     from liquid_audio import ChatState
 
     def call(form: Form) -> float:
@@ -166,19 +166,19 @@ def seconds_of(processor: Any, found: list[Form], rounds: int) -> list[float]:
 
 
 def table(found: list[Form], ratios: list[float], copies: list[Copied], rounds: int) -> Table:
-    """Draw times and copies by form: what holds the samples down, their shape across."""
+    """Draw times and copies by form: a row for each container, a column for each shape."""
     rows: dict[str, dict[str, str]] = {}
     for form, ratio, copy in zip(found, ratios, copies, strict=True):
         bytes_each = copy.size / form.values
         rows.setdefault(form.held, {})[form.shape] = f"{ratio:.2f}×, {bytes_each:.0f} B in {copy.buffers}"
     more = sorted({form.held for form, copy in zip(found, copies, strict=True) if copy.buffers > allowed(form)})
     note = (
-        f"{SECONDS} s of audio at {RATE} Hz, {rounds} rounds: the median time of `add_audio` against that of the canonical form in "
-        "the call before, of the processor on one thread; then the bytes that `to_mono` makes for each value that it gets, and in "
-        "how many arrays or tensors. 0 B is the caller's own memory; float64 of it is cast by upstream's "
-        "preprocessor, as in 1.3.0. Of two channels the mix is a further buffer of half the values. "
+        f"{SECONDS} s of audio at {RATE} Hz, {rounds} rounds. First the median ratio of the time of `add_audio` to that of the call "
+        "before, with the canonical form, in processor time on one thread; then the bytes that `to_mono` allocates for each value, and "
+        "in how many arrays or tensors. 0 B means the caller's own memory; if that is float64, upstream's preprocessor casts it, as in "
+        "1.3.0. For two channels, the mix is a further buffer of half the values. "
     )
-    note += f"More than one copy and the mix: {', '.join(more)}." if more else "None makes more than one copy and the mix."
+    note += f"More than one copy and the mix: {', '.join(more)}." if more else "No form takes more than one copy and the mix."
     return Table("Each form of audio", ("held as", *SHAPES), [[held, *_cells(cells)] for held, cells in rows.items()], note)
 
 
@@ -204,7 +204,7 @@ def measure(rounds: int = ROUNDS) -> tuple[Table, list[dict[str, Any]]]:
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    # For each call with float64 upstream's preprocessor writes that it takes float32.
+    # Upstream's preprocessor logs at each call with float64 that it takes float32.
     logging.disable(logging.WARNING)
     try:
         found = forms()

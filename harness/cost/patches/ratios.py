@@ -1,4 +1,4 @@
-"""Ratios of what two trees take, as medians with bootstrap confidence intervals."""
+"""Ratios between two trees, as medians with bootstrap confidence intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from scipy import stats
 
 from harness import HarnessError
 
-# A bootstrap of fewer values than this cannot reach the confidence that it claims: 2 ** -5 is more than 1 - 0.95.
+# With fewer values, a bootstrap cannot reach its confidence: five lie on one side of the median in 2 of 2**5 cases.
 FEWEST = 6
 CONFIDENCE, RESAMPLES, SEED = 0.95, 9_999, 15
 MOST = 1.02
@@ -17,12 +17,12 @@ MOST = 1.02
 
 @dataclass(frozen=True)
 class Interval:
-    """A median, and between what it lies.
+    """A median and its confidence interval.
 
     Attributes:
         middle: the median
-        low: lower end
-        high: upper end
+        low: the lower end
+        high: the upper end
     """
 
     middle: float
@@ -37,7 +37,7 @@ def interval(values: Sequence[float]) -> Interval:
     """Bootstrap the median of independent values.
 
     Raises:
-        HarnessError: they are too few
+        HarnessError: there are too few
     """
     if len(values) < FEWEST:
         raise HarnessError(f"{len(values)} rounds are too few for an interval of {CONFIDENCE:.0%}: pass {FEWEST} or more")
@@ -53,16 +53,16 @@ def interval(values: Sequence[float]) -> Interval:
 
 
 def paired(times: Sequence[Sequence[float]], base: Sequence[Sequence[float]]) -> list[float]:
-    """Compare what two trees took, round by round.
+    """Compare two trees round by round.
 
-    The rounds of one process resemble each other, as its memory lies where it lies: they count as one value.
+    The rounds of one process resemble each other, because its memory layout stays the same: they count as one value.
 
     Args:
         times: for each process of a tree, what each round took
-        base: the same of the process beside it
+        base: the same for the processes beside them
 
     Returns:
-        for each pair of processes the median ratio of its rounds
+        the median ratio of the rounds, for each pair of processes
     """
     return [
         median(time / other for time, other in zip(rounds, others, strict=True))

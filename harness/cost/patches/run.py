@@ -1,4 +1,4 @@
-"""What the patches cost what 1.3.0 takes: both trees in processes of their own that take turns, and upstream once more as control."""
+"""What the patches cost where 1.3.0 works: processes of both trees take turns, and of upstream once more as control."""
 
 import json
 import subprocess
@@ -20,21 +20,21 @@ from harness.cost.patches.ratios import CONFIDENCE, FEWEST, MOST, Interval, goal
 from harness.table import Table, publish
 
 ROUNDS = 10
-# The last is the first once more: what its ratio differs from 1 by is chance, or the machine.
+# The last is the first once more: if its ratio differs from 1, that is chance or the machine.
 TREES = {"upstream": "upstream", "patched": "patched", "control": "upstream"}
 MEASURED = dict[str, dict[str, list[list[float]]]]
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is measured.
+    """Something to measure.
 
     Attributes:
         what: the order to a worker
-        title: in the table
-        calls: in one turn of a worker, the median of which counts
-        turns: of each worker, in each round of processes
-        unit: of the figures, "s" or "B"
+        title: its row in the table
+        calls: calls in one turn of a worker, whose median counts
+        turns: turns of each worker, in each round of processes
+        unit: unit of the figures, "s" or "B"
     """
 
     what: str
@@ -44,9 +44,9 @@ class Work:
     unit: str = "s"
 
 
-# In this order: the peaks are those of what came before, and a model is there before it generates.
+# The order matters: a peak is that of everything before it, and a model is loaded before it generates.
 WORKS = (
-    Work("import", "`import liquid_audio`, a new process"),
+    Work("import", "`import liquid_audio`, in a new process"),
     Work("processor", "processor, `from_pretrained`", 1, 6),
     Work("model", "model, `from_pretrained`", 1, 4),
     Work("peak loaded", "peak memory, both loaded", unit="B"),
@@ -63,12 +63,12 @@ WORKS = (
 
 
 class Worker:
-    """A process with one tree, which answers orders."""
+    """A process that imports one tree and answers orders."""
 
     def __init__(self, tree: trees.Tree) -> None:
         env = world.environment(PYTHONPATH=str(tree.path), CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1", PYTHONHASHSEED="0")
         command = [sys.executable, "-W", "ignore", "-m", "harness.cost.patches.worker"]
-        # A file, as a pipe that nobody reads would stop what writes much.
+        # A file, because a full pipe that nobody reads would block the worker.
         self._complaints = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115, closed with the process
         self._process = subprocess.Popen(
             command, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._complaints, text=True
@@ -88,9 +88,9 @@ class Worker:
         self._complaints.close()
 
     def ask(self, what: str, calls: int) -> list[float]:
-        """Have some calls made, and return what each took."""
+        """Have the worker make some calls, and return what each took."""
         assert self._process.stdin
-        # If it died, its missing answer says so.
+        # If the worker died, its missing answer says so.
         with suppress(BrokenPipeError):
             print(json.dumps({"what": what, "calls": calls}), file=self._process.stdin, flush=True)
         return self._answer(what)
@@ -101,7 +101,7 @@ class Worker:
         if not line:
             self._process.wait()
             self._complaints.seek(0)
-            last = (self._complaints.read().strip().splitlines() or ["without a word"])[-1]
+            last = (self._complaints.read().strip().splitlines() or ["no message"])[-1]
             self._close()
             raise HarnessError(f"a worker died at {what!r}: {last}")
         return [float(value) for value in json.loads(line)]
@@ -115,7 +115,7 @@ def measure(works: Sequence[Work], rounds: int) -> MEASURED:
         rounds: how often to start processes
 
     Returns:
-        by what, by a key of `TREES`, for each round what each turn took
+        what each turn of each round took, by `Work.what` and by a key of `TREES`
 
     Raises:
         HarnessError: a tree cannot be built, or a process died
@@ -149,7 +149,7 @@ def _ask(worker: Worker, work: Work) -> list[float]:
 
 
 def _order(n: int) -> Iterator[str]:
-    """Let each begin in turn."""
+    """Yield the keys of `TREES`, beginning with another one for each `n`."""
     names = list(TREES)
     yield from names[n % len(names) :] + names[: n % len(names)]
 
@@ -165,7 +165,7 @@ def figure(value: float, unit: str) -> str:
 
 
 def summarise(measured: MEASURED, works: Sequence[Work]) -> list[dict[str, Any]]:
-    """Make intervals of what was measured, for each work of ratios and of the difference."""
+    """Turn the measurements of each work into intervals of its ratios and of its difference."""
     found = []
     for work in works:
         times = measured[work.what]
@@ -187,44 +187,44 @@ def table(found: Sequence[Mapping[str, Any]], rounds: int) -> Table:
         rows.append([*row, entry["goal"]])
     away = [sum(not entry[name].low <= 1 <= entry[name].high for entry in found) for name in ("ratio", "control")]
     note = (
-        f"Seconds of the processor on one thread, audio at 16 kHz in the form that 1.3.0 takes, the tiny checkpoint. {rounds} rounds "
-        f"of three processes that take turns: upstream, patched, and upstream once more as control. Medians, with intervals of "
-        f"{CONFIDENCE:.0%} bootstrapped over the rounds. {findings(found)}By chance one interval in "
-        f"{1 / (1 - CONFIDENCE):.0f} misses 1.00: {away[0]} of {len(found)} do, and {away[1]} of the control's. "
-        "`decode` fails in 1.3.0 without CUDA: for its row `.cuda()` of the detokenizer does nothing, in both trees. "
+        f"Processor time on one thread, with the tiny checkpoint and audio at 16 kHz in the form that 1.3.0 takes. {rounds} rounds "
+        f"of three processes that take turns: upstream, patched, and upstream once more as control. Medians, with "
+        f"{CONFIDENCE:.0%} intervals bootstrapped over the rounds. {findings(found)}By chance, one interval in "
+        f"{1 / (1 - CONFIDENCE):.0f} misses 1.00: here {away[0]} of {len(found)} do, and {away[1]} of the control's. "
+        "`decode` fails in 1.3.0 without CUDA; for its row, the detokenizer's `.cuda()` does nothing in both trees. "
     )
-    columns = ("what", "upstream", "patched takes more", "patched to upstream", "upstream to upstream", "goal")
+    columns = ("what", "upstream", "patched minus upstream", "patched / upstream", "control / upstream", "goal")
     return Table("What the patches cost", columns, rows, note)
 
 
 def findings(found: Sequence[Mapping[str, Any]]) -> str:
-    """Say which meet the goal, and which do not. That is no problem of the measurement, and chance has a part in it."""
+    """Say which meet the goal, and which do not. Missing it is not a problem of the measurement, and may be chance."""
     met = [entry for entry in found if entry["goal"] == "met"]
     words = f"{len(met)} of {len(found)} meet the goal, an interval that contains 1.00 and ends at {MOST:.2f} at most. "
     if certain := [e for e in found if e["ratio"].low > MOST]:
-        words += f"More than {MOST:.2f}, whatever chance did: {', '.join(e['work'].title for e in certain)}. "
+        words += f"More than {MOST:.2f}, beyond chance: {', '.join(e['work'].title for e in certain)}. "
     return words
 
 
 def require_rounds(rounds: int) -> None:
-    """Refuse what would give no interval, before anything is measured.
+    """Raise if the rounds would not give an interval, before anything is measured.
 
     Raises:
-        HarnessError: they are too few
+        HarnessError: there are too few
     """
     if rounds < FEWEST:
-        raise HarnessError(f"--rounds {rounds}: an interval of {CONFIDENCE:.0%} takes {FEWEST} or more")
+        raise HarnessError(f"--rounds {rounds}: an interval of {CONFIDENCE:.0%} needs {FEWEST} or more")
 
 
 def run(rounds: int, forms: tuple[Table, Sequence[Mapping[str, Any]]] | None = None) -> None:
-    """Measure both trees, into `out/benchmark.json` and `out/benchmark.md`.
+    """Measure both trees, and write `out/benchmark.json` and `out/benchmark.md`.
 
     Args:
-        rounds: of three processes
+        rounds: how often to start three processes
         forms: a further table, and its figures
 
     Raises:
-        HarnessError: the rounds are too few, or something cannot be measured
+        HarnessError: there are too few rounds, or something cannot be measured
     """
     require_rounds(rounds)
     known = facts()

@@ -1,6 +1,6 @@
-"""One process that imports one tree and, asked line by line, says how long calls take: `python -m harness.cost.patches.worker`.
+"""A process that imports one tree and answers, line by line, how long calls take: `python -m harness.cost.patches.worker`.
 
-It computes with one thread and counts seconds of its processor: those do not pass while something else has it.
+It computes on one thread and counts processor time, which does not pass while another process runs.
 """
 
 import gc
@@ -18,7 +18,7 @@ RATE = 16_000
 
 def main() -> None:
     """Import the package, say how long that took, and serve orders until there are no more."""
-    # What libraries print must not mix with the answers.
+    # Keep what libraries print out of the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 class Jobs:
-    """What can be asked of a worker, by name."""
+    """The orders that a worker takes, by name."""
 
     def __init__(self) -> None:
         import torch
@@ -56,7 +56,7 @@ class Jobs:
         if what not in self._calls:
             self._calls[what] = self._prepare(what)
             self._calls[what]()
-            # What libraries keep need not be looked through before each turn.
+            # Objects that libraries keep need not be scanned before each turn.
             gc.collect()
             gc.freeze()
         gc.collect()
@@ -135,7 +135,7 @@ class Jobs:
         from liquid_audio import LFM2AudioDetokenizer
 
         codes = torch.randint(2048, (1, 8, 25), generator=torch.Generator().manual_seed(0))
-        # 1.3.0 builds it with .cuda() on every host: for this figure alone that does nothing, in both trees.
+        # 1.3.0 builds it with .cuda() on every host. For this figure only, .cuda() does nothing, in both trees.
         kept = LFM2AudioDetokenizer.cuda
         LFM2AudioDetokenizer.cuda = lambda module: module
         try:

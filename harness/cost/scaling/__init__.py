@@ -1,1 +1,1 @@
-"""How things grow: the suite with its cases and workers, and memory with the length of a chat."""
+"""How costs grow: the suite with its cases and workers, and memory with the length of a chat."""

@@ -1,6 +1,6 @@
 """A plugin for pytest that makes a suite of any size: `pytest -p harness.cost.scaling.cases --cases 5000`.
 
-Fewer cases than there are is a sample, the same each time; for more the suite is there several times.
+For fewer cases than the suite has, it takes a sample, the same each time. For more, it repeats the suite.
 """
 
 import random
@@ -9,10 +9,10 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Take the number of cases, and how often each is there before some are left out."""
+    """Declare the number of cases, and how often each is repeated before some are left out."""
     group = parser.getgroup("liquid-audio")
-    group.addoption("--cases", type=int, help="run so many cases of the suite")
-    group.addoption("--times", type=int, default=1, help="have each so often")
+    group.addoption("--cases", type=int, help="how many cases of the suite to run")
+    group.addoption("--times", type=int, default=1, help="how often to repeat each case, before some are left out")
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +21,7 @@ def _again(request: pytest.FixtureRequest) -> int:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Have each test several times."""
+    """Repeat each test."""
     if (times := metafunc.config.getoption("--times")) > 1:
         metafunc.fixturenames.append("_again")
         metafunc.parametrize("_again", range(times), indirect=True, ids=lambda n: f"again{n}")
@@ -29,7 +29,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out by chance what is too much, in every worker the same."""
+    """Leave out random cases, the same in every worker, until so many are left."""
     if (cases := config.getoption("--cases")) is None:
         return
     if cases > len(items):

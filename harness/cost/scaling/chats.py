@@ -1,4 +1,4 @@
-"""One process that measures what chats of some lengths hold: `python -m harness.cost.scaling.chats 10 30 60`. Only Linux can say."""
+"""A process that measures the memory of chats by length: `python -m harness.cost.scaling.chats 10 30 60`. It needs Linux."""
 
 import gc
 import json
@@ -8,7 +8,7 @@ from typing import Any
 from harness.cost import memory
 
 RATE = 16_000
-# A square of so many positions, for each head, several times over.
+# In seconds. Encoding holds the square of the positions, for each head, several times over.
 LONGEST_ENCODED = 300
 
 
@@ -24,14 +24,14 @@ def main() -> None:
     processor = LFM2AudioProcessor.from_pretrained(folder, device="cpu").eval()
     model = LFM2AudioModel.from_pretrained(folder, device="cpu").eval()
     if not memory.forget():
-        sys.exit("this system does not let the peak of a process begin anew, which Linux does")
-    # What the first call sets up is not the audio's.
+        sys.exit("this system cannot reset the peak memory of a process: run this on Linux")
+    # What the first call sets up does not belong to the audio.
     measure(processor, model, 2)
     print(json.dumps([measure(processor, model, float(seconds)) for seconds in sys.argv[1:]]))
 
 
 def measure(processor: Any, model: Any, seconds: float) -> dict[str, float]:
-    """Measure the chat itself, and what adding and encoding its audio takes at most above what was there."""
+    """Measure the chat itself, and the peaks of adding and of encoding its audio, above what was held before."""
     import torch
     from liquid_audio import ChatState
 

@@ -1,4 +1,4 @@
-"""How things grow: the time of the suite with cases and workers, and the memory of a chat with the length of its audio."""
+"""How costs grow: the time of the suite with cases and workers, and the memory of a chat with the length of its audio."""
 
 import json
 import math
@@ -22,17 +22,17 @@ LENGTHS = (10, 30, 60, 163, 300, 944)
 
 
 def run(cases: Sequence[int] = CASES, workers: Sequence[int] = WORKERS) -> list[str]:
-    """Measure both, into `out/benchmark-scaling.json` and `.md`.
+    """Measure both, and write `out/benchmark-scaling.json` and `.md`.
 
     Args:
-        cases: how large the suite is, each time
-        workers: how many processes share it, each time
+        cases: sizes of the suite
+        workers: numbers of processes that share it
 
     Returns:
-        what does not hold
+        the problems that were found
 
     Raises:
-        HarnessError: an option is none, or a tree cannot be built
+        HarnessError: an option makes no sense, or a tree cannot be built
     """
     if len(set(cases)) < 2 or min(cases) < 1 or min(workers) < 1:
         raise HarnessError("--cases takes two numbers or more and --workers one or more, all above 0")
@@ -74,10 +74,10 @@ def _pytest(*options: str) -> str:
 
 
 def line(runs: Sequence[Mapping[str, Any]]) -> tuple[float, float, float]:
-    """Lay a line through runs with as many workers each.
+    """Fit a line to runs with the same number of workers.
 
     Returns:
-        seconds to start, seconds a case, and by what part a run lies off the line at most
+        seconds to start, seconds a case, and the largest relative error of the line
     """
     cases, seconds = [float(r["cases"]) for r in runs], [float(r["seconds"]) for r in runs]
     start, each = fit(cases, seconds, 1)
@@ -92,24 +92,24 @@ def suite_table(runs: Sequence[Mapping[str, Any]]) -> Table:
     lines = [line([r for r in runs if r["workers"] == w]) for w in workers]
     rows.append(["to start", *(f"{start:.0f} s" for start, _, _ in lines)])
     rows.append(["each case", *(f"{each * 1e3:.0f} ms" for _, each, _ in lines)])
-    rows.append(["off that line at most", *(f"{off:.0%}" for *_, off in lines)])
+    rows.append(["largest error of that line", *(f"{off:.0%}" for *_, off in lines)])
     note = (
-        "The suite on patched and cpu: fewer cases than it has are a sample, the same each time, and for more it is run several times "
-        f"over. This host has {os.cpu_count()} cores; each worker imports torch and loads the checkpoint for itself. "
+        "The suite on patched and cpu. Fewer cases than it has are a sample, the same each time; for more, the suite is repeated. "
+        f"This host has {os.cpu_count()} cores. Each worker imports torch and loads the checkpoint for itself. "
     )
     return Table("Time of the suite", ("", *(f"{w} workers" if w > 1 else "1 worker" for w in workers)), rows, note)
 
 
 def memory_of_chats() -> list[dict[str, float]]:
-    """Measure in a process of its own, as what an earlier one held would count."""
-    # What is given back must leave the process, or the next length would find it there and take nothing.
+    """Measure in a new process, because memory that was held before would count."""
+    # Memory that is freed must leave the process, or the next length would reuse it and seem to need none.
     allocator = {f"MALLOC_{name}_THRESHOLD_": "65536" for name in ("MMAP", "TRIM")}
     path = str(trees.resolve("patched").path)
     env = world.environment(PYTHONPATH=path, CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1", **allocator)
     command = [sys.executable, "-W", "ignore", "-m", "harness.cost.scaling.chats", *map(str, LENGTHS)]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
     if done.returncode:
-        raise HarnessError(f"chats could not be measured: {(done.stderr.strip().splitlines() or ['without a word'])[-1]}")
+        raise HarnessError(f"chats could not be measured: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
     found: list[dict[str, float]] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -127,11 +127,11 @@ def chat_table(chats: Sequence[Mapping[str, float]]) -> Table:
         [f"{chat['seconds']:.0f} s", *(f"{chat[name] / 1e6:.3g} MB" if name in chat else "–" for name in names)]
         for chat in chats
     ]
-    rows.append(["grows with the power", *(f"{power(chats, name):.2f}" for name in names)])
+    rows.append(["grows with the power of", *(f"{power(chats, name):.2f}" for name in names)])
     note = (
         "Audio at 16 kHz in one call, the tiny checkpoint. The chat holds its features, two bytes for each of 128 bands a hundred times "
-        "a second, and flags. What `add_audio` takes while it computes is linear too. Encoding is not: each of the encoder's positions, "
-        "12.5 a second, attends to every other, and the scores of each head are a square. Longer audio is not encoded here for want of "
-        "memory; in pieces of 30 s it takes what 30 s take."
+        "a second, and flags. What `add_audio` needs while it computes is linear too. Encoding is not: each of the encoder's positions, "
+        "12.5 a second, attends to every other, and the scores of each head are a square. Longer audio is not encoded here, for lack of "
+        "memory; in pieces of 30 s it needs what 30 s need."
     )
     return Table("Memory of a chat", ("audio", *names.values()), rows, note)

@@ -27,4 +27,4 @@ def test_options_that_do_nothing_are_refused(options, words, monkeypatch, capsys
 def test_too_few_rounds_are_refused_before_anything_is_measured(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["cost", "--rounds", "2"])
     assert main() == 2
-    assert "--rounds 2: an interval of 95% takes 6 or more" in capsys.readouterr().err
+    assert "--rounds 2: an interval of 95% needs 6 or more" in capsys.readouterr().err

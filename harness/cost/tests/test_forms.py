@@ -30,7 +30,7 @@ def test_every_form_is_the_same_audio(found_forms, to_mono):
     wave, _ = to_mono(found_forms[0].audio, forms.RATE)
     for form in found_forms:
         mono, _ = to_mono(form.audio, forms.RATE)
-        # Of two channels the second is half as loud. Eight bits are coarse.
+        # The second of two channels is half as loud. Eight bits are coarse.
         expected = wave * (0.75 if "2" in form.shape else 1)
         torch.testing.assert_close(
             mono.float(), expected, rtol=0, atol=0.01, msg=lambda m, form=form: f"{form.held} {form.shape}: {m}"
@@ -58,7 +58,7 @@ def test_no_form_but_a_sequence_of_objects_is_copied_more_than_once(found_forms,
 def test_copies_are_counted(audio, values, shared, buffers, size, to_mono):
     found = forms.copied(forms.Form("", "", audio, values), to_mono)
     assert (found.shared, found.buffers) == (shared, buffers)
-    # Python holds some kilobytes of its own.
+    # Python itself holds some kilobytes.
     assert found.size == pytest.approx(size, abs=8_000)
 
 

@@ -1,4 +1,4 @@
-"""The figures of a model of full size are computed as they say, and what cannot be measured is refused."""
+"""The figures of a full-size model are computed as they claim, and impossible measurements are refused."""
 
 import json
 from dataclasses import asdict
@@ -27,7 +27,7 @@ def test_the_configuration_has_the_sizes_of_the_published_model(liquid_audio):
 
 def test_a_host_without_room_is_told_before_anything_is_made(tmp_path, monkeypatch):
     monkeypatch.setattr(size, "ROOM", 1e18)
-    with pytest.raises(HarnessError, match=r"making a checkpoint of 1\.5 B parameters takes 1000000000 GB of memory"):
+    with pytest.raises(HarnessError, match=r"making a checkpoint of 1\.5 B parameters needs 1000000000 GB of memory"):
         size.build(tmp_path)
     assert [file.name for file in (tmp_path / "full").iterdir()] == [".lock"]
 
@@ -91,7 +91,7 @@ def test_in_pieces_long_audio_costs_what_a_piece_costs_and_in_one_turn_more():
     known = computed.growths(stages())
     piece = computed.real_time_factor(known, 30)
     assert computed.real_time_factor(known, 300, 30) == pytest.approx(piece)
-    # Of 944 s in 32 pieces each is a little shorter.
+    # Each of the 32 pieces of 944 s is a little shorter.
     assert computed.real_time_factor(known, 944, 30) == pytest.approx(piece, rel=0.02)
     assert computed.real_time_factor(known, 944) > piece + 0.0002 * 800
 
@@ -115,11 +115,11 @@ def test_limits_are_work_over_what_the_host_can_do():
 
 def test_advice_follows_what_was_measured():
     fast, slow = machine(whole=6.0, peak=5e9), machine(whole=9.0, peak=9e9)
-    assert "bfloat16 is the better advice: 30 s of speech take 6.0 s against 9.0 s, and at most 5.0 GB" in computed.advice(
+    assert "bfloat16 is the better choice: 30 s of speech take 6.0 s against 9.0 s, and at most 5.0 GB" in computed.advice(
         {"bfloat16": fast, "float32": slow}
     )
     words = computed.advice({"bfloat16": replace_whole(fast, 20.0), "float32": slow})
-    assert "float32 is the better advice" in words and words.endswith("where memory is short take bfloat16.")
+    assert "float32 is the better choice" in words and words.endswith("where memory is short, use bfloat16.")
 
 
 def replace_whole(found, seconds):
@@ -156,5 +156,5 @@ def test_what_another_host_gave_is_a_column_with_its_date_and_stale_once_files_d
     file.write_text(json.dumps({**known, "digest": "another"}))
     assert kept.label(kept.read("full", tmp_path)[0]).endswith(f"kept, {world.STALE}")
     file.write_text('{"date": "2026-11-25"}')
-    with pytest.raises(HarnessError, match=rf"{file.name} is no record of a measurement"):
+    with pytest.raises(HarnessError, match=rf"{file.name} is not a record of a measurement"):
         kept.read("full", tmp_path)

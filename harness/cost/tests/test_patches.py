@@ -1,4 +1,4 @@
-"""What the patches cost is a ratio with an interval, and no test hangs on how long anything takes."""
+"""What the patches cost is a ratio with an interval, and no test depends on how long anything takes."""
 
 import subprocess
 import sys
@@ -43,12 +43,12 @@ def test_the_same_values_give_the_same_interval():
 def test_too_few_rounds_are_refused(number):
     with pytest.raises(HarnessError, match=rf"{number} rounds are too few .* pass 6 or more"):
         interval([1.0] * number)
-    with pytest.raises(HarnessError, match=rf"--rounds {number}: an interval of 95% takes 6 or more"):
+    with pytest.raises(HarnessError, match=rf"--rounds {number}: an interval of 95% needs 6 or more"):
         patches.run(number)
 
 
 def test_rounds_are_compared_with_those_beside_them_and_a_process_counts_once():
-    # The host slows down by half and more from round to round: both trees alike.
+    # The host slows down by half or more from round to round, for both trees alike.
     base, times = [[1.0, 1.5, 4.0], [2.0, 2.0, 2.0]], [[1.1, 1.65, 4.4], [2.0, 2.0, 9.0]]
     assert paired(times, base) == pytest.approx([1.1, 1.0])
     with pytest.raises(ValueError, match="zip"):
@@ -72,7 +72,7 @@ def test_the_goal_is_an_interval_with_1_in_it_that_ends_in_time(low, high, words
 
 
 def measured(slower, rounds=8):
-    """What processes took: each is slow in its own way, patched by a factor, and a turn disturbs all alike."""
+    """Times of processes: each has a speed of its own, patched takes a factor more, and a turn disturbs all alike."""
     found = {}
     for work in patches.WORKS:
         base = np.exp(0.2 * RNG.standard_normal((rounds, 1)) + 0.3 * RNG.random((rounds, work.turns)))
@@ -94,7 +94,7 @@ def test_what_patched_takes_more_is_found_under_noise_and_the_control_is_level(s
     drawn = patches.table(found, 8)
     assert len(drawn.rows) == len(patches.WORKS) and all(len(row) == len(drawn.columns) for row in drawn.rows)
     assert f"{sum(entry['goal'] == 'met' for entry in found)} of {len(found)} meet the goal" in drawn.note
-    assert ("More than 1.02, whatever chance did" in drawn.note) == (slower > 1.05)
+    assert ("More than 1.02, beyond chance" in drawn.note) == (slower > 1.05)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +133,6 @@ print(before, high, memory.peak(), memory.peak() if memory.forget() else 0)
 
 
 def test_what_the_host_has_no_memory_for_is_refused():
-    with pytest.raises(HarnessError, match="this takes 12 GB of memory, and 3 GB are free"):
+    with pytest.raises(HarnessError, match="this needs 12 GB of memory, but 3 GB are free"):
         facts.require_memory(12e9, "this", available=3e9)
     facts.require_memory(12e9, "this", available=12e9)

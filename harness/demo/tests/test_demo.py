@@ -1,4 +1,4 @@
-"""What is seen of upstream's demo in a browser is judged as a person would."""
+"""A talk with upstream's demo in a browser is judged as a person would judge it."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ def test_a_talk_of_the_spoken_words_is_right():
     ("turns", "words"),
     [
         ((replace(FIRST, heard=replace(FIRST.heard, text="no")), SECOND, FIRST), "turn 1: the page wrote 'no'"),
-        ((FIRST, FIRST, FIRST), "the second turn is not of the chat that the first began"),
+        ((FIRST, FIRST, FIRST), "the second turn does not continue the chat of the first"),
         ((FIRST, SECOND, SECOND), "«Reset chat» does not begin a new chat"),
         ((FIRST, SECOND, replace(FIRST, chat=None)), "the demo does not say which chat"),
         (

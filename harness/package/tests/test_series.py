@@ -1,4 +1,4 @@
-"""What upstream could not merge is refused, by name."""
+"""A patch that upstream could not merge is refused by name."""
 
 import shutil
 from collections import Counter
@@ -47,7 +47,7 @@ def test_what_a_checkout_alone_has_is_tried_there_and_nowhere_else(repository, m
     monkeypatch.setattr("harness.package.series._lint", lambda repository: Counter())
     last = outside(PATCHES)[-1].name
     check()
-    assert f"{last} is not tried: it changes what no wheel has, so give `--checkout PATH`\n" in capsys.readouterr().out
+    assert f"{last} is not tried, because no wheel has what it changes: pass `--checkout PATH`\n" in capsys.readouterr().out
     with pytest.raises(HarnessError, match=f"^{last} does not apply with git am"):
         check(repository)  # which was made from a wheel
 
@@ -67,7 +67,7 @@ def test_the_trees_are_what_git_am_makes(repository):
 
 @pytest.fixture
 def kept(tmp_path):
-    """The patches, with what is kept for other releases."""
+    """The patches, with their variants for other releases."""
     return shutil.copytree(PATCHES, tmp_path / "patches")
 
 
@@ -91,5 +91,5 @@ def test_a_variant_of_nothing_is_named(kept, name):
     orphan = kept / name.format(series(kept)[0].name)
     orphan.parent.mkdir(exist_ok=True)
     orphan.touch()
-    with pytest.raises(HarnessError, match=r"^patches/\d.+ is no variant of a patch for another release"):
+    with pytest.raises(HarnessError, match=r"^patches/\d.+ is not a variant of a patch for another release"):
         check_variants(kept)

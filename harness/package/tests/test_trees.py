@@ -1,4 +1,4 @@
-"""A tree is whole or it is not there, and what went wrong is one sentence."""
+"""A tree is whole or it is not there, and an error is one sentence."""
 
 import hashlib
 import os
@@ -119,7 +119,7 @@ def test_a_tree_that_was_changed_is_rebuilt(cache, release, capfd):
 
 
 def test_a_build_that_is_killed_midway_leaves_nothing_that_the_next_one_takes(cache, patches, release, capfd):
-    # git is found first here, and never comes back: the build hangs with its tree half-made.
+    # This git is found first, and never returns: the build hangs with its tree half-made.
     slow = cache.parent / "bin" / "git"
     slow.parent.mkdir()
     slow.write_text("#!/bin/sh\nexec sleep 60\n")

@@ -1,4 +1,4 @@
-"""What a release makes of the series: each state on a tree made by hand, and the sources on a real pip."""
+"""The series on other releases: each state on a hand-made tree, and each source with a real pip."""
 
 import difflib
 import html
@@ -49,7 +49,7 @@ def _tree(folder, files):
 
 @pytest.fixture
 def patches(tmp_path):
-    """A series of three patches: one that replaces, one that only adds, one of two hunks on top of it."""
+    """A series of three patches: one that replaces, one that only adds, one with two hunks on top of those."""
     return [
         _patch(tmp_path, "0001-Hello.patch", RELEASED, HELLO),
         _patch(tmp_path, "0002-Add.patch", HELLO, ADDED),
@@ -146,7 +146,7 @@ def test_a_folder_without_the_package_is_an_error(tmp_path):
 
 @pytest.fixture
 def index(tmp_path, monkeypatch):
-    """A folder that pip takes for the one index there is."""
+    """A folder that is pip's only index."""
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
@@ -171,7 +171,7 @@ def _publish(index, version, members, python=">=3.12"):
 def test_the_newest_final_release_is_unpacked_and_not_run(index, capsys):
     for version in ("9.9.8", "9.10.0a1"):
         _publish(index, version, {"liquid_audio/__init__.py": ""})
-    # Newer than any Python: pip must give it all the same.
+    # It requires a Python that does not exist: pip must offer it anyway.
     _publish(index, "9.9.10", {"liquid_audio/__init__.py": "raise SystemExit('was run')\n"}, python=">=99")
     assert run() == 4
     assert (

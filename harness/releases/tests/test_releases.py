@@ -1,4 +1,4 @@
-"""A bug shows on a release only where a test fails for its reason, and what harness/package/releases.toml does not say is a problem."""
+"""A bug shows on a release only if a test fails for its reason. A difference from releases.toml is a problem."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def _bug(id="refused", *globs):
 
 
 def _run(**outcomes):
-    """Make a run from what each test gives: nothing for a pass, else the exception's type."""
+    """Make a run from the outcome of each test: nothing for a pass, else the exception's type."""
     results = {
         test: Result("failed", outcomes[test[-2]], "no such form") if outcomes.get(test[-2]) else Result("passed")
         for test in TESTS
@@ -84,7 +84,7 @@ def _record(**changes):
 
 def test_a_release_as_it_is_expected_is_no_problem():
     assert list(problems(RELEASE, _record())) == []
-    # What a release does not have need not pass there either.
+    # If a release does not show a bug, the bug's tests need not pass there.
     without = Sampled("does not show", "ModuleNotFoundError: no", 2, 0, 0).__dict__
     assert list(problems(RELEASE, _record(bugs={**_record()["bugs"], "one": without}))) == []
 
@@ -92,7 +92,7 @@ def test_a_release_as_it_is_expected_is_no_problem():
 def test_what_comes_in_place_of_a_bug_is_listed_too():
     bugs = {**_record()["bugs"], "one": Sampled("does not show", "ValueError: odd", 2, 0, 2).__dict__}
     (problem,) = problems(RELEASE, _record(bugs=bugs))
-    assert problem.startswith("9.9.9: in place of one comes ValueError: odd; harness/package/releases.toml says ^words$")
+    assert problem.startswith("9.9.9: instead of one, tests give ValueError: odd; harness/package/releases.toml says ^words$")
 
 
 def test_a_bug_stays_where_its_patch_is_left_out():
@@ -122,7 +122,7 @@ def test_what_passes_as_published_has_to_pass_with_the_series():
             {"bugs": {**_record()["bugs"], "two": Sampled("shows", "E", 3, 3, 1).__dict__}},
             "9.9.9: 2 sampled tests of two do not pass with the series",
         ),
-        ({"bugs": {}}, "9.9.9: harness/package/releases.toml names one, which is no bug of the catalogue"),
+        ({"bugs": {}}, "9.9.9: harness/package/releases.toml names one, which is not in the catalogue"),
     ],
 )
 def test_what_differs_from_what_is_expected_is_a_problem(changes, problem):
@@ -212,9 +212,9 @@ def test_a_release_that_nobody_listed_is_a_problem(out, monkeypatch):
 
 
 def test_a_stack_that_did_not_run_or_ran_with_other_files_is_an_error(out):
-    # A run of another suite was put together with others, and the table then passed for one of this suite.
+    # If a run of another suite were merged, its table would pass for one of this suite.
     _write(out, "floor", [], suite="of another suite")
-    with pytest.raises(HarnessError, match=rf"^what the stack floor gave is {world.STALE}: run"):
+    with pytest.raises(HarnessError, match=rf"^the run of the stack floor is {world.STALE}: run"):
         merge(out)
     (out / "releases-floor.json").unlink()
     with pytest.raises(HarnessError, match=r"^the stack floor has not run: run"):

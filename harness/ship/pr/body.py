@@ -1,6 +1,7 @@
-"""Say what a pull request does, in `body.md`: the claim, three lines of evidence, what stays as it is, and the rest folded.
+"""Describe a pull request in `body.md`: the claim, three lines of evidence, what stays the same, and folded details.
 
-Every number is from the verdicts, the staircase or git; what did not run is said. The same ones give the same bytes.
+Every number comes from the verdicts, the staircase or git, and the text says what did not run. The same inputs give the same
+bytes.
 """
 
 import re
@@ -20,7 +21,7 @@ from harness.show import page, views
 from harness.verdict.report import SAYS, SHAPES
 
 LONGEST = 110
-# A longer body is not read. What is folded does not count.
+# Nobody reads a longer body. Text that is folded does not count.
 WORDS = 200
 
 
@@ -44,10 +45,10 @@ class Facts:
 
 
 def body(pull: Pull, facts: Facts, patches: Path = PATCHES) -> str:
-    """Render what to say of a pull request.
+    """Render the description of a pull request.
 
     Raises:
-        HarnessError: a text speaks of what is not there, or has more words than one reads
+        HarnessError: the text mentions something that is not there, or has more words than people read
     """
     main = [lane for lane in facts.lanes if lane.name == lane.record["lane"]]
     ours = {patch.name for patch in pull.patches}
@@ -58,7 +59,7 @@ def body(pull: Pull, facts: Facts, patches: Path = PATCHES) -> str:
         "main": main,
         "record": main[0].record,
         "runs": views.runs(facts.lanes)["rows"],
-        # What to run is for whoever has this repository, and not for a reader of a pull request.
+        # Commands are for users of this repository, and not for readers of a pull request.
         "not_run": {name: re.sub(r": run `.+`$", "", why) for name, why in views.not_run(facts.lanes).items()},
         "bugs": [bug for bug in every if bug["patch"] in ours],
         "shown": _by_lane({lane.name: _shown(lane, ours) for lane in main}, "tests "),
@@ -87,7 +88,7 @@ def body(pull: Pull, facts: Facts, patches: Path = PATCHES) -> str:
     text = re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
     if (found := words(text)) > WORDS:
         raise HarnessError(
-            f"{pull.name}.md.jinja makes {found} words that are not folded, and nobody reads over {WORDS}: cut it"
+            f"{pull.name}.md.jinja makes {found} words that are not folded, and nobody reads more than {WORDS}: cut it"
         )
     return text
 
@@ -105,7 +106,7 @@ def cell(text: object, longest: int = LONGEST) -> str:
 
 
 def _matrix(lane: views.Lane) -> Iterator[str]:
-    """Say for each shape in how many containers and dtypes it gives the spoken words from the right features, before and after."""
+    """Yield for each shape how many containers and dtypes give the spoken words from the right features, before and after."""
     rows = [row["cells"] for block in views.blocks(lane) for row in block["rows"]]
     for cells in zip(*rows, strict=True):
         kinds = {tree: [cell[tree]["kind"] for cell in cells] for tree in lane.runs}
@@ -114,14 +115,14 @@ def _matrix(lane: views.Lane) -> Iterator[str]:
 
 
 def _by_lane(counts: Mapping[str, int], what: str = "") -> str:
-    """Say how many of something there are on each lane that has any."""
+    """List the count of something on each lane that has any."""
     found = [f"{n} on {lane}" for lane, n in counts.items() if n]
     found[:1] = [first.replace(" ", f" {what}", 1) for first in found[:1]]
     return " and ".join(filter(None, (", ".join(found[:-1]), *found[-1:])))
 
 
 def _shown(lane: views.Lane, patches: Container[str]) -> int:
-    """Count the tests of a lane that show a bug which one of some patches mends."""
+    """Count the tests of a lane that show a bug that one of the patches fixes."""
     return len({test for bug in lane.record["bugs"] if bug["patch"] in patches for test in bug["shown"]})
 
 
@@ -141,7 +142,7 @@ def _count(bugs: Sequence[Mapping[str, Any]], *ids: str) -> str:
     """
     found = [bug for bug in bugs if bug["id"] in ids]
     if len(found) != len(ids):
-        raise HarnessError(f"a body speaks of {', '.join(ids)}, and the verdict has not all of them: correct one of the two")
+        raise HarnessError(f"a body mentions {', '.join(ids)}, but the verdict lacks some of them: correct one of the two")
     counts: dict[str, int] = {}
     for bug in found:
         for lane, sums in bug["lanes"].items():
@@ -153,10 +154,10 @@ def _line(file: str, code: str) -> str:
     """Say where the published package has a line.
 
     Raises:
-        HarnessError: it has not
+        HarnessError: it has no such line
     """
     lines = (trees.resolve("upstream").path / trees.PACKAGE / file).read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines, 1):
         if code in line:
             return f"`{file}:{number}`"
-    raise HarnessError(f"a body speaks of `{code}` in {file}, and the release has no such line: correct the text")
+    raise HarnessError(f"a body mentions `{code}` in {file}, but the release has no such line: correct the text")

@@ -1,4 +1,4 @@
-"""The pull requests as commits for `git am`: their patches with the sender as author, and one that adds the tests."""
+"""The pull requests as commits for `git am`: their patches, with the sender as author, and a commit that adds the tests."""
 
 import re
 import subprocess
@@ -12,19 +12,19 @@ from harness.ship.pr.pulls import TOOLS, Pull
 
 
 def export(folder: Path, pulls: Sequence[Pull], author: str, upstream: Path | None = None) -> list[str]:
-    """Write each pull request into a folder of its own, and check that `git am` takes them one after the other.
+    """Write each pull request into its own folder, and check that `git am` takes them one after the other.
 
     Args:
         folder: where their folders go
-        pulls: in their order
-        author: of every commit, "Name <address>"
-        upstream: a checkout of upstream's repository, without which what only that has is not tried
+        pulls: the pull requests in order
+        author: author of every commit, "Name <address>"
+        upstream: a checkout of upstream's repository; without one, patches of files that no wheel has are not tried
 
     Returns:
-        git's summary of what each changes, the tests aside
+        git's summary of what each changes, without the tests
 
     Raises:
-        HarnessError: tests are not as upstream's linters want them, or a patch does not apply
+        HarnessError: upstream's linters complain about the tests, or a patch does not apply
     """
     stats = []
     with series.checkout(upstream) as repository:
@@ -54,13 +54,13 @@ def export(folder: Path, pulls: Sequence[Pull], author: str, upstream: Path | No
 
 
 def _send(patch: Path, target: Path, author: str) -> None:
-    """Write a patch anew, from another author."""
+    """Copy a patch, with another author."""
     text = patch.read_text(encoding="utf-8")
     target.write_text(re.sub(r"(?<=^From: ).+", lambda _: author, text, count=1, flags=re.MULTILINE), encoding="utf-8")
 
 
 def _commit_tests(repository: Path, pull: Pull, author: str) -> None:
-    """Add the tests of a pull request in a commit, which has the date of the one before: the same ones give the same bytes."""
+    """Commit the tests of a pull request with the date of the commit before, so that the same tests give the same bytes."""
     file = repository / "tests" / pull.tests.name
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(pull.tests.read_bytes())
@@ -69,14 +69,14 @@ def _commit_tests(repository: Path, pull: Pull, author: str) -> None:
             [sys.executable, "-m", "ruff", *command, "--no-cache", "tests"], cwd=repository, capture_output=True, text=True
         )
         if done.returncode:
-            raise HarnessError(f"{pull.tests.name} is not as upstream's ruff wants it: {done.stdout.strip().splitlines()[0]}")
+            raise HarnessError(f"upstream's ruff complains about {pull.tests.name}: {done.stdout.strip().splitlines()[0]}")
     date = series.git(repository, "log", "-1", "--format=%aI").strip()
     series.git(repository, "add", "tests")
     series.git(repository, "commit", "--quiet", "--author", author, "--date", date, "--message", pull.commit)
 
 
 def _written(folder: Path, pull: Pull, whole: bool) -> list[Path]:
-    """List what was written of a pull request in the order of `git am`, without what no wheel has unless it is whole."""
+    """List the written patches of a pull request in order of `git am`. Unless `whole`, omits those of what no wheel has."""
     outside = {patch.name for patch in pull.patches if patch.parent.name == "checkout"}
     found = sorted(folder.glob("*.patch"))
     return [patch for patch in found if whole or not (patch.name in outside or patch.name.endswith(TOOLS.name))]

@@ -1,6 +1,6 @@
-"""Write the kit, out/pr/: a folder for each pull request, with its commits for `git am` and `body.md`, what to say of it.
+"""Write the kit, out/pr/: a folder for each pull request, with its commits for `git am` and its description, `body.md`.
 
-Every number in the texts is from the verdicts, the staircase or git; what did not run is said. The same ones give the same bytes.
+Every number in the descriptions comes from the verdicts, the staircase or git. The same inputs give the same bytes.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def write(
     Args:
         out: the folder that has the verdicts, and gets the kit
         patches: the series that the verdicts must be about
-        author: who sends it, "Name <address>", or None for whom git knows
+        author: who sends it, "Name <address>", or None for the one that git is set up with
         proof: the address of the whole proof, or None for that of the remote `origin`
         upstream: a checkout of upstream's repository to try it on
 
@@ -37,8 +37,8 @@ def write(
         the kit's folder
 
     Raises:
-        HarnessError: there is no verdict on this series, or something that does not hold; the staircase is wrong; nobody
-            knows who sends it, or where the proof is
+        HarnessError: there is no verdict on this series, or something does not hold; the staircase is wrong; the sender or
+            the address of the proof is unknown
     """
     author, proof = author or sender(), proof or address()
     lanes, requests = read(out, patches), pulls.read(patches)
@@ -76,7 +76,7 @@ def address() -> str:
     url = re.sub(r"^(?:ssh://)?git@([^:/]+)[:/]", r"https://\1/", url).removesuffix(".git")
     if not re.match(r"https?://", url):
         raise HarnessError("a reader must find the whole proof: give --proof URL, or a remote `origin` that a browser opens")
-    return re.sub(r"(?<=://)[^/@]+@", "", url)  # without who may push
+    return re.sub(r"(?<=://)[^/@]+@", "", url)  # without credentials
 
 
 def sender() -> str:
@@ -97,7 +97,7 @@ def sender() -> str:
 
 
 def read(out: Path, patches: Path) -> list[views.Lane]:
-    """Read the verdicts on a series, each of which must hold, as must what other sessions left.
+    """Read the verdicts on a series. All of them must hold, and so must the results of other sessions.
 
     Raises:
         HarnessError: there is none, or something does not hold
@@ -107,16 +107,16 @@ def read(out: Path, patches: Path) -> list[views.Lane]:
         reasons = "; ".join(["there is no verdict for the CPU on this series", *stale.values()])
         raise HarnessError(f"{reasons}: run `nox -s verdict` first")
     if broken := [lane.name for lane in lanes if not lane.record["holds"]]:
-        raise HarnessError(f"the verdict does not hold on {', '.join(broken)}: that comes before a pull request")
+        raise HarnessError(f"the verdict does not hold on {', '.join(broken)}: fix that before a pull request")
     tables = (page.read_table(out / f"{name}.json", title, patches) for name, title in page.TABLES.items())
     if wrong := [problem for table in tables for problem in table["problems"]]:
-        raise HarnessError(f"{wrong[0]}: that comes before a pull request")
+        raise HarnessError(f"{wrong[0]}: fix that before a pull request")
     return lanes
 
 
 def command(parser: argparse.ArgumentParser) -> None:
     """Declare `pr`."""
-    parser.add_argument("--author", help='who sends it, "Name <address>" (default: as git is set up)')
+    parser.add_argument("--author", help='the sender, "Name <address>" (default: from the settings of git)')
     parser.add_argument("--proof", metavar="URL", help="where the whole proof is (default: the address of the remote origin)")
     parser.add_argument("--checkout", type=Path, help="try it on a checkout of upstream's repository")
     parser.set_defaults(run=_run)
@@ -124,4 +124,4 @@ def command(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     folder = write(author=options.author, proof=options.proof, upstream=options.checkout).relative_to(ROOT)
-    print(f"wrote {folder}/: for each pull request its commits, for git am, and body.md, what to say of it")
+    print(f"wrote {folder}/: for each pull request, its commits for git am, and its description, body.md")

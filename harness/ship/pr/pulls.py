@@ -1,4 +1,4 @@
-"""The pull requests that the series makes: which patches and tests go with which, as `pulls.toml` has it."""
+"""The pull requests of the series, each with its patches and tests, as `pulls.toml` lists them."""
 
 import tomllib
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from harness.package import series, trees
 
 HERE = Path(__file__).parent
 LIST = HERE / "pulls.toml"
-# Upstream does not name pytest yet. As this changes what no wheel has, it is tried on a checkout alone.
+# Upstream does not name pytest yet. This changes a file that no wheel has, so it is tried only on a checkout.
 TOOLS = HERE / "Name-pytest-among-the-tools.patch"
 
 
@@ -19,10 +19,10 @@ class Pull:
 
     Attributes:
         number: its place in the order, from 1
-        name: of its text, `<name>.md.jinja`
-        tests: the file that it adds
-        commit: the message with which it adds it
-        patches: in the order in which they apply
+        name: name of its text, `<name>.md.jinja`
+        tests: the file of tests that it adds
+        commit: the message of the commit that adds the tests
+        patches: its patches, in the order in which they apply
     """
 
     number: int
@@ -38,7 +38,7 @@ class Pull:
 
     @property
     def code(self) -> list[Path]:
-        """Those of its patches that change the package."""
+        """The patches that change the package."""
         package = {patch.name for patch in trees.series(self.patches[0].parent)}
         return [patch for patch in self.patches if patch.name in package]
 
@@ -47,7 +47,7 @@ def read(patches: Path = PATCHES, file: Path = LIST) -> list[Pull]:
     """Read the pull requests.
 
     Raises:
-        HarnessError: a patch is in none of them, or one of theirs is not in the series
+        HarnessError: a patch is in none of them, or one that they name is not in the series
     """
     known = {slug(patch): patch for patch in sorted([*series.whole(patches), *series.outside(patches)], key=lambda p: p.name)}
     listed = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -55,10 +55,10 @@ def read(patches: Path = PATCHES, file: Path = LIST) -> list[Pull]:
     of = listed["patches"]
     for name in sorted(of.keys() | known.keys()):
         if name not in known:
-            raise HarnessError(f"{file.name} names the patch {name}, and the series has none of that name: correct it")
+            raise HarnessError(f"{file.name} names the patch {name}, which is not in the series: correct it")
         if of.get(name) not in names:
             raise HarnessError(
-                f'{known[name].name} is in no pull request: add `{name} = "{names[-1]}"` to {file.name}, or another'
+                f'{known[name].name} is in no pull request: add `{name} = "{names[-1]}"` to {file.name}, or name another one'
             )
     return [
         Pull(

@@ -24,7 +24,7 @@ class Step:
 
     Attributes:
         patch: the last one applied, "" for the release
-        tests: what became of each test, "passed" or otherwise, in the order of the file
+        tests: the outcome of each test, "passed" or another, in the order of the file
     """
 
     patch: str
@@ -32,22 +32,22 @@ class Step:
 
     @property
     def green(self) -> set[str]:
-        """Give the tests that pass."""
+        """The tests that pass."""
         return {test for test, outcome in self.tests.items() if outcome == "passed"}
 
 
 @contextmanager
 def python() -> Iterator[Sequence[str]]:
-    """Start what runs the tests, on a command line: a server that imports torch once, where this host can have one."""
+    """Yield the command line that runs the tests: that of a server that has imported torch, if this host can have one."""
     with warm.python("cpu", _environment()) as words:
         yield words
 
 
 def climb(pulls: Sequence[Pull], python: Sequence[str], workers: int = 2) -> list[Step]:
-    """Run all tests on the release and after each patch that changes the package, and print what each lets pass.
+    """Run all tests on the release and after each patch that changes the package, and print how many pass.
 
     Raises:
-        HarnessError: a step does not let the next tests pass, and no others
+        HarnessError: a step lets none of the next tests pass, or others
     """
     tests = [pull.tests for pull in pulls]
     with series.checkout() as repository, tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(workers) as pool:
@@ -77,12 +77,12 @@ def alone(pull: Pull, python: Sequence[str]) -> bool:
             for patch in pull.code:
                 series.am(repository, patch)
             return set(_run(repository, [pull.tests], python).values()) == {"passed"}
-    except HarnessError:  # it does not apply, or what its tests import is not there
+    except HarnessError:  # it does not apply, or its tests import something that is not there
         return False
 
 
 def _run(checkout: Path, tests: Sequence[Path], python: Sequence[str]) -> dict[str, str]:
-    """Run tests in a checkout, as upstream would, where no GPU is."""
+    """Run tests in a checkout, as upstream would on a host without a GPU."""
     log, files = checkout / "log.jsonl", [f"tests/{file.name}" for file in tests]
     (checkout / "tests").mkdir()
     for file, source in zip(files, tests, strict=True):
@@ -93,7 +93,7 @@ def _run(checkout: Path, tests: Sequence[Path], python: Sequence[str]) -> dict[s
     done = subprocess.run(command, cwd=checkout, env=_environment(), capture_output=True, text=True)
     run = read_run(log, log.with_suffix(".none"))
     if not run.finished:
-        raise HarnessError(f"pytest did not come to its end: {(done.stdout + done.stderr).strip().splitlines()[-1]}")
+        raise HarnessError(f"pytest did not finish: {(done.stdout + done.stderr).strip().splitlines()[-1]}")
     return {test: result.outcome for test, result in run.results.items()}
 
 
@@ -103,7 +103,7 @@ def _environment() -> dict[str, str]:
 
 
 def problems(steps: Sequence[Step]) -> Iterator[str]:
-    """Find what is wrong with a staircase: each commit lets the next tests pass, one or more, and no others."""
+    """Find what is wrong with a staircase. Each commit must let one or more of the next tests pass, and no others."""
     tests = list(steps[0].tests)
     before = 0
     for step in steps:

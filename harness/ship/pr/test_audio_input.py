@@ -1,6 +1,6 @@
-"""Audio in the forms in which people hold it: seconds on a CPU, with no weights and no network
+"""Audio in the forms in which people hold it: seconds on a CPU, without weights or network
 
-The tests stand in the order of their commits.
+The tests are in the order of their commits.
 """
 
 import io

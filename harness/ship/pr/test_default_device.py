@@ -1,6 +1,6 @@
-"""The device where none is given: seconds on a CPU, with random weights, no network and no accelerator
+"""The device by default: seconds on a CPU, with random weights, no network or accelerator
 
-The tests stand in the order of their commits.
+The tests are in the order of their commits.
 """
 
 import json
@@ -33,7 +33,7 @@ CONFIG = dict(
         ff_expansion_factor=2, self_attention_model="rel_pos", n_heads=2, att_context_size=[-1, -1], xscaling=False,
         untie_biases=True, pos_emb_max_len=500, conv_kernel_size=9, conv_norm_type="batch_norm", conv_context_size=None,
         dropout=0.0, dropout_pre_encoder=0.0, dropout_emb=0.0, dropout_att=0.0))
-# A Mimi of 2 MB, whose weights are 385 MB
+# A Mimi of 2 MB, instead of 385 MB
 SEANET = dict(dimension=32, n_filters=2)
 QUANTIZER = dict(dimension=16, n_q=8, input_dimension=32, output_dimension=32)
 TRANSFORMER = dict(d_model=32, num_heads=2, num_layers=1, dim_feedforward=32, input_dimension=32, output_dimensions=[32])
@@ -42,7 +42,7 @@ TRANSFORMER = dict(d_model=32, num_heads=2, num_layers=1, dim_feedforward=32, in
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """A tiny model with random weights, of upstream's classes: a few megabytes, which only `from_pretrained` loads"""
+    """A tiny checkpoint with random weights for upstream's classes: a few megabytes, for `from_pretrained` only"""
     path = tmp_path_factory.mktemp("checkpoint")
     sizes = {"_seanet_kwargs": SEANET, "_quantizer_kwargs": QUANTIZER, "_transformer_kwargs": TRANSFORMER}
     with pytest.MonkeyPatch.context() as patch:

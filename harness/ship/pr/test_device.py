@@ -1,6 +1,6 @@
-"""The device that processor, model and trainer are given: seconds on a CPU, with random weights, no network and no accelerator
+"""The device that processor, model and trainer are given: seconds on a CPU, with random weights, no network or accelerator
 
-torch's meta device is the second device: it holds shapes and no values. The tests stand in the order of their commits.
+torch's meta device is the second device: it holds shapes but no values. The tests are in the order of their commits.
 """
 
 import copy
@@ -36,7 +36,7 @@ CONFIG = dict(
         ff_expansion_factor=2, self_attention_model="rel_pos", n_heads=2, att_context_size=[-1, -1], xscaling=False,
         untie_biases=True, pos_emb_max_len=500, conv_kernel_size=9, conv_norm_type="batch_norm", conv_context_size=None,
         dropout=0.0, dropout_pre_encoder=0.0, dropout_emb=0.0, dropout_att=0.0))
-# A Mimi of 2 MB, whose weights are 385 MB
+# A Mimi of 2 MB, instead of 385 MB
 SEANET = dict(dimension=32, n_filters=2)
 QUANTIZER = dict(dimension=16, n_q=8, input_dimension=32, output_dimension=32)
 TRANSFORMER = dict(d_model=32, num_heads=2, num_layers=1, dim_feedforward=32, input_dimension=32, output_dimensions=[32])
@@ -51,7 +51,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*copying from a non-meta parame
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """A tiny model with random weights, of upstream's classes: a few megabytes, which only `from_pretrained` loads"""
+    """A tiny checkpoint with random weights for upstream's classes: a few megabytes, for `from_pretrained` only"""
     path = tmp_path_factory.mktemp("checkpoint")
     sizes = {"_seanet_kwargs": SEANET, "_quantizer_kwargs": QUANTIZER, "_transformer_kwargs": TRANSFORMER}
     with pytest.MonkeyPatch.context() as patch:
@@ -123,7 +123,7 @@ def test_what_is_added_joins_the_chat(processor):
 
 
 class Elsewhere:
-    """A tensor that can be used once it was moved"""
+    """A tensor that can be used only after it has moved"""
 
     def __init__(self, tensor):
         self.to = tensor.to
@@ -142,7 +142,7 @@ def test_a_copied_processor_computes_by_itself(processor, copied):
 
 
 def test_flash_attention_is_left_where_it_cannot_run(model, processor):
-    model.lfm.config._attn_implementation = "flash_attention_2"  # as a CUDA host loads a model that is moved to its CPU
+    model.lfm.config._attn_implementation = "flash_attention_2"  # as in a model that was loaded on CUDA and moved to the CPU
     assert next(model.generate_sequential(**ChatState(processor))).numel() == 1
 
 
@@ -152,7 +152,7 @@ def test_a_chat_without_audio_is_answered_without_the_encoder(processor, model):
 
 
 def test_another_accelerators_autocast_is_not_taken_for_cudas(monkeypatch):
-    # As torch 2.14 answers, where the accelerator is not CUDA and autocasts
+    # As torch 2.14 answers if the accelerator is not CUDA and autocasts
     monkeypatch.setattr("torch.is_autocast_enabled", lambda device_type="mps": device_type == "mps")
     assert isinstance(avoid_float16_autocast_context(), nullcontext)
 

@@ -1,4 +1,4 @@
-"""An installed liquid-audio is patched whole or not at all, and back, and nobody's own edits are lost."""
+"""An installed liquid-audio is patched, or restored, as a whole or not at all, and nobody's edits are lost."""
 
 import base64
 import csv
@@ -21,7 +21,7 @@ from harness.ship.wheel import VERSION, build
 
 INFO = {version: f"liquid_audio-{version}.dist-info" for version in (RELEASE.version, VERSION)}
 
-# A run that sends itself a signal when it opens a staged file, or at the nth rename from or to where it stages.
+# A run that sends itself a signal when it opens a staged file, or at the nth rename from or to the staging folder.
 STOPPED = """
 import os, signal, sys
 from pathlib import Path
@@ -72,9 +72,9 @@ def _site(environment):
 
 
 def _state(environment):
-    """Contents of all that is installed, by path; of RECORD its lines, which have no order.
+    """Contents of all that is installed, by path; for RECORD its lines, which have no order.
 
-    Bytecode and scripts aside, which have the environment's path in them, and where pip says that it had a wheel from.
+    This leaves out bytecode and scripts, which contain the environment's path, and pip's note of where a wheel came from.
     """
     site = _site(environment)
     found = {file.relative_to(site).as_posix(): file.read_bytes() for file in site.rglob("*") if file.is_file()}
@@ -89,7 +89,7 @@ def _state(environment):
 
 @pytest.fixture(scope="module")
 def patched(published, tmp_path_factory):
-    """One that was patched."""
+    """An environment that was patched."""
     folder = shutil.copytree(published, tmp_path_factory.mktemp("patched") / "venv", symlinks=True)
     apply(folder)
     return folder
@@ -188,18 +188,18 @@ def test_another_version_is_refused(environment):
     site = _site(environment)
     info = (site / INFO[RELEASE.version]).rename(site / "liquid_audio-1.2.0.dist-info")
     (info / "METADATA").write_text((info / "METADATA").read_text().replace("Version: 1.3.0", "Version: 1.2.0"))
-    with pytest.raises(HarnessError, match=r"liquid-audio 1\.2\.0 is installed in .*, only 1\.3\.0 is patched in place: "):
+    with pytest.raises(HarnessError, match=r"liquid-audio 1\.2\.0 is installed in .*, but only 1\.3\.0 is patched in place: "):
         apply(environment)
 
 
 def test_two_runs_at_once_are_one_after_the_other(environment, tmp_path):
-    # Jobs of a cluster have temporary folders of their own: a lock that lies there keeps nobody out.
+    # Jobs of a cluster have temporary folders of their own: a lock there would keep nobody out.
     before, held = _state(environment), FileLock(lock(_site(environment)))
     program = "import sys; from pathlib import Path; from harness.ship.apply import apply; apply(Path(sys.argv[1]))"
     command, env = [sys.executable, "-c", program, str(environment)], os.environ | {"TMPDIR": str(tmp_path)}
     with held:
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
-    assert re.search(r"HarnessError: another run changes liquid-audio in .+: wait for it$", done.stderr.strip())
+    assert re.search(r"HarnessError: another run is changing liquid-audio in .+: wait for it$", done.stderr.strip())
     assert _state(environment) == before
 
 

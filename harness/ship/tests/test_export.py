@@ -1,4 +1,4 @@
-"""The commits of a checkout become the series, wherever they stand, and what is kept apart follows."""
+"""The commits of a checkout become the series in any order, and variants and the catalogue follow."""
 
 import shutil
 
@@ -34,7 +34,7 @@ def patches(tmp_path):
 
 
 def commit(checkout, message, **files):
-    """Commit an edit of each file, by what is replaced in it."""
+    """Commit an edit of each file: what is replaced, and by what."""
     for name, (old, new) in files.items():
         file = checkout / name
         text = file.read_text() if file.exists() else ""
@@ -114,7 +114,7 @@ def test_a_patch_that_an_older_release_cannot_take_is_left_out_there(checkout, p
             {"README.md": ("Liquid", "Solid")},
             r"Two at once: it changes README\.md, src/.+, make one commit of src/",
         ),
-        ("Words\n\nSigned-off-by: nobody", {}, r"0012-Words\.patch says 'Signed-off-by: nobody': upstream merges"),
+        ("Words\n\nSigned-off-by: nobody", {}, r"0012-Words\.patch says 'Signed-off-by: nobody': name threads"),
     ],
 )
 def test_what_is_no_patch_is_refused_and_nothing_is_written(checkout, patches, message, more, problem):
@@ -127,7 +127,7 @@ def test_what_is_no_patch_is_refused_and_nothing_is_written(checkout, patches, m
 
 def test_what_is_in_no_commit_is_not_forgotten(checkout, patches):
     (checkout / "src" / "liquid_audio" / "processor.py").write_text("")
-    with pytest.raises(HarnessError, match="has changes that are in no commit: commit them first"):
+    with pytest.raises(HarnessError, match="has uncommitted changes: commit them first"):
         run(checkout, patches)
 
 
@@ -136,10 +136,10 @@ def test_the_release_is_found_by_what_it_holds(checkout, tmp_path):
     assert find_release(checkout) == root
     series.git(tmp_path, "init", "--quiet")
     commit(tmp_path, "Something else", **{"README.md": ("", "else")})
-    with pytest.raises(HarnessError, match=r"has no commit with liquid-audio 1\.3\.0 as published: start there"):
+    with pytest.raises(HarnessError, match=r"has no commit with liquid-audio 1\.3\.0 as published: start from one"):
         find_release(tmp_path)
 
 
 def test_a_repository_is_not_made_over_another(tmp_path):
-    with pytest.raises(HarnessError, match="is there already"):
+    with pytest.raises(HarnessError, match="exists already"):
         make(tmp_path)

@@ -1,4 +1,4 @@
-"""The guide of tests/README.md leads from a bug to the patch that mends it. `nox -s guide` does the rest, which takes minutes."""
+"""The guide of tests/README.md leads from a bug to the patch that fixes it. `nox -s guide` runs its long steps."""
 
 import sys
 
@@ -7,7 +7,7 @@ import pytest
 from harness import HarnessError
 from harness.ship import guide
 
-# Minutes of verdicts, and the tests of what is tested here.
+# Sessions that take minutes.
 LONG = {"verdict", "census", "readme"}
 
 

@@ -22,7 +22,7 @@ from harness.show.tests import test_page
 from harness.show.tests.test_page import BUG, NAMED, leave
 from harness.verdict.catalogue import CATALOGUE, read_catalogue
 
-# Those that the bodies answer earlier attempts with.
+# The bugs that the bodies name beside earlier attempts.
 IDS = (
     "detokenizer-on-cuda",
     "codes-left-behind",
@@ -48,7 +48,7 @@ def known(ids=IDS, title="It hears", **changes):
 
 
 def bodies(out, patches, requests=None, others=()):
-    """Render the bodies of pull requests, by their names; other lanes find what the CPU's does."""
+    """Render the bodies of pull requests, by their names. Other lanes have the results of the CPU's."""
     requests = requests or [Pull(1, "device", pulls.HERE / "test_few.py", "", (patches / "0001.patch",))]
     tests = [f"tests/{pull.tests.name}::test_{letter}" for pull in requests for letter in "abcdefghijklm"]
     commits = [patch.name for pull in requests for patch in pull.code]
@@ -72,7 +72,7 @@ def test_the_numbers_are_those_of_the_verdict(out, patches):
     leave(out, patches, **known())
     leave(out, patches, name="sim", **known(IDS[:3]))
     body = bodies(out, patches)["device"]
-    assert "\n- 1 tests on cpu and 1 on sim fail on 1.3.0, for reasons written down before, and pass with" in body
+    assert "\n- 1 tests on cpu and 1 on sim fail on 1.3.0, for reasons written down beforehand, and pass with" in body
     assert "\n- No test that passes on 1.3.0 fails with it: 1 on cpu and 1 on sim pass on both.\n" in body
     assert "- Of its 13 tests, 0 and 13 pass before its commits and after each." in body
     assert "Tests that show it: 2 on cpu and 2 on sim." in body
@@ -108,7 +108,7 @@ def real(**changes):
 
 @pytest.fixture
 def said(out):
-    """What to say of each pull request of the series, with every lane that a body could name."""
+    """The body of each pull request of the series, with every lane that a body could name."""
     more = {"not run": {"cuda": "needs a GPU"}, "series": [patch.name for patch in trees.series()]}
     for lane in ("cpu", "sim"):
         leave(out, PATCHES, name=lane, **real(**more))
@@ -140,7 +140,9 @@ def test_every_commit_is_in_one_body(said):
 def test_a_body_that_is_too_long_is_refused(out, patches, monkeypatch):
     leave(out, patches, **known())
     monkeypatch.setattr(body, "WORDS", 100)
-    with pytest.raises(HarnessError, match=r"^device\.md\.jinja makes \d+ words that are not folded, .*over 100: cut it$"):
+    with pytest.raises(
+        HarnessError, match=r"^device\.md\.jinja makes \d+ words that are not folded, .*more than 100: cut it$"
+    ):
         bodies(out, patches)
 
 
@@ -184,7 +186,7 @@ def test_there_is_no_kit_where_another_session_found_a_problem(out, patches):
     table = {"title": "Necessity", "columns": ["a"], "rows": [], "note": "", "problems": ["0001.patch: nothing needs it"]}
     table["digest"] = world.digest(patches=patches)
     (out / "necessity.json").write_text(json.dumps(table))
-    with pytest.raises(HarnessError, match=r"^0001\.patch: nothing needs it: that comes before a pull request$"):
+    with pytest.raises(HarnessError, match=r"^0001\.patch: nothing needs it: fix that before a pull request$"):
         kit.read(out, patches)
 
 
@@ -219,7 +221,7 @@ def test_there_is_no_kit_where_a_verdict_does_not_hold(out, patches):
 
 def test_the_body_speaks_of_nothing_that_is_not_there(out, patches):
     leave(out, patches, **known(IDS[1:]))
-    with pytest.raises(HarnessError, match="detokenizer-on-cuda, codes-left-behind, and the verdict has not all of them"):
+    with pytest.raises(HarnessError, match="detokenizer-on-cuda, codes-left-behind, but the verdict lacks some of them"):
         bodies(out, patches)
     with pytest.raises(HarnessError, match="no such line"):
         body._line("processor.py", ".xpu()")
@@ -260,7 +262,7 @@ def test_the_tests_run_as_upstream_would_run_them(tmp_path):
     assert found == {"tests/test_few.py::test_a": "passed", "tests/test_few.py::test_b": "failed"}
     file.write_text("import what_is_not_there\n")
     (tmp_path / "bad").mkdir()
-    with pytest.raises(HarnessError, match="did not come to its end: "):
+    with pytest.raises(HarnessError, match="did not finish: "):
         stairs._run(tmp_path / "bad", [file], PYTHON)
 
 
@@ -310,7 +312,7 @@ def test_each_pull_request_is_commits_of_one_sender_and_the_last_adds_its_tests(
     [
         ("Pin-memory-for-CUDA-alone", "# ", r"0011-Pin-memory-for-CUDA-alone\.patch is in no pull request: add `Pin"),
         ('alone = "device"', 'alone = "gone"', r"0011-Pin-memory-for-CUDA-alone\.patch is in no pull request: add `Pin"),
-        ("[patches]", '[patches]\nAnother = "device"', "pulls.toml names the patch Another, and the series has none"),
+        ("[patches]", '[patches]\nAnother = "device"', "pulls.toml names the patch Another, which is not in the series"),
     ],
 )
 def test_each_patch_is_in_one_pull_request(tmp_path, old, new, problem):

@@ -1,4 +1,4 @@
-"""The wheel is the patched tree and says so, is the same bytes each time, and takes a user from pip to a transcript."""
+"""The wheel is the patched tree and says so, has the same bytes each time, and takes a user from pip to a transcript."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""The suite's cases are all that there are of a kind."""
+"""The suite's cases leave out none of their kind."""
 
 import soundfile
 

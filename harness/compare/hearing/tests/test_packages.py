@@ -1,4 +1,4 @@
-"""What the comparison takes of other packages, as `nox -s compare` has them: README's lines on long files, Whisper, and the figure."""
+"""What the comparison takes from the packages of `nox -s compare`: README's lines on long files, Whisper, and the figure."""
 
 import html
 import re
@@ -53,7 +53,7 @@ def test_a_pause_ends_a_piece_and_no_word_is_cut():
     found = pieces(wave)
     assert len(found) == len(heard)
     for piece, end, (clip, _) in zip(found, ends, heard, strict=True):
-        # Of its own clip alone, and of all of it that is not a quiet edge.
+        # Each piece is of its own clip only, and has all of it but quiet edges.
         begin = end - len(room) - len(clip)
         place = next(n for n in range(len(wave)) if wave[n] == piece[0] and np.array_equal(wave[n : n + len(piece)], piece))
         assert begin - 4_800 < place < begin + 4_800 and place + len(piece) > end - len(room) - 4_800
@@ -87,7 +87,7 @@ def test_silence_has_no_pieces():
 
 
 def small(tmp_path):
-    """Write a small Whisper model by CTranslate2's own hand, of random numbers."""
+    """Write a small Whisper model of random numbers with CTranslate2's own code."""
     draw, spec = np.random.default_rng(0), WhisperSpec(2, 2, 2, 2)
     width, hidden = 8, 32
 
@@ -137,11 +137,11 @@ def test_what_ctranslate2_wrote_openai_whisper_loads_and_loses_nothing(tmp_path)
 
 
 def test_weights_that_are_cut_short_are_refused(tmp_path):
-    with pytest.raises(HarnessError, match="no whole CTranslate2 model"):
+    with pytest.raises(HarnessError, match="not a whole CTranslate2 model"):
         weights.read(small(tmp_path)[1][:-100])
 
 
-# It leaves its file to be closed by chance.
+# It leaves its file for the garbage collector to close.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_whisper_s_normaliser_makes_words_and_numbers_alike():
     pairs = [("ten of clubs", "10 of Clubs."), ("mister dashwood had not", "Mr. Dashwood hadn't"), ("two nine three", "293")]
@@ -162,7 +162,7 @@ def test_the_figure_is_the_same_bytes_for_the_same_runs_and_fits_both_pages(tmp_
     assert root.findtext("{*}title") == title == root.get("aria-label")
     assert figure.INK not in text and "currentColor" in text and "<date>" not in text
     assert "tiny checkpoint, whole file in one turn, cpu" in text and "LFM2.5" not in text
-    # The page shows it beside the figures that it was drawn from, and no others.
+    # The page shows it only beside the record that it was drawn from.
     assert plot.drawn(source) == (text, html.escape(title))
     source.write_text("[]")
     assert plot.drawn(source) is None
