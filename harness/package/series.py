@@ -46,7 +46,7 @@ def check(upstream: Path | None = None, patches: Path = PATCHES) -> None:
     if not upstream:
         for patch in outside(patches):
             check_message(patch)
-            print(f"{patch.name} is not tried, because no wheel has what it changes: pass `--checkout PATH`")
+            print(f"{patch.name} is not tried, because it changes files outside the wheel: pass `--checkout PATH`")
 
 
 def whole(patches: Path) -> list[Path]:

@@ -110,7 +110,7 @@ def run(stack: str) -> bool:
 
 
 def sample(bug: Bug, tests: list[str]) -> list[str]:
-    """Choose some tests of a bug: the first that each of its globs names, then the last."""
+    """Choose `PER_BUG` tests of a bug or fewer: the first that each of its globs names, then the last."""
     named = [[test for test in sorted(tests) if replace(bug, tests=(glob,)).shown_by(test)] for glob in bug.tests]
     chosen = dict.fromkeys([*(group[0] for group in named if group), *(group[-1] for group in named if group)])
     if not chosen:
@@ -119,7 +119,7 @@ def sample(bug: Bug, tests: list[str]) -> list[str]:
 
 
 def series_on(tree: Path, version: str) -> tuple[str, str]:
-    """Say whether the series applies to a release: "applies", "variant" or "conflicts", and a sentence."""
+    """Return "applies", "variant" or "conflicts" for the series on a release, with a sentence."""
     plain = drift.examine(tree, trees.series())
     if all(finding.state == "applies" for finding in plain):
         return "applies", "the series applies"
@@ -164,7 +164,7 @@ def problems(release: wheels.Release, record: Mapping[str, Any]) -> Iterator[str
         came = release.without.get(id, "")
         if found["state"] == "does not show" and came and not re.search(came, found["words"]):
             yield f"{release.version}: instead of {id}, tests give {found['words']}; harness/package/releases.toml says {came}"
-        # Tests that pass as published, or show the bug, pass with the series, unless its variant here lacks the bug's patch.
+        # Tests that pass as published, or show the bug, must pass with the series, unless it lacks the bug's patch here.
         if id in record["left out"]:
             continue
         if (found["state"] == "shows" or found["words"] == "passes") and found["fixed"] not in (None, found["tests"]):
@@ -229,5 +229,7 @@ def _python(program: str, tree: Path, *arguments: str) -> tuple[str, str]:
 
 def command(parser: argparse.ArgumentParser) -> None:
     """Declare `releases`."""
-    parser.add_argument("--stack", help="try the releases of this environment's stack (default: merge earlier runs)")
+    parser.add_argument(
+        "--stack", help="the stack of this environment, on which to try the releases (default: merge earlier runs)"
+    )
     parser.set_defaults(run=lambda options: run(options.stack) if options.stack else merge())

@@ -9,7 +9,7 @@ from harness.package.series import am, checkout, git, whole
 
 
 def make(target: Path, patches: Path = PATCHES) -> None:
-    """Make a repository of the release, with the series as commits, but without the patches of what no wheel has.
+    """Make a repository of the release, with the series as commits, but without the patches of files outside the wheel.
 
     Raises:
         HarnessError: the folder exists already, or a patch does not apply

@@ -1,6 +1,6 @@
 """Write the series from a checkout of upstream's repository, where it is commits on top of the release.
 
-Whatever the order in the checkout, commits of the package come first, then those of README, then those of what no wheel has.
+Whatever the order in the checkout, commits of the package come first, then those of README, then those of other files.
 Where a number changes, names in `patches/<version>/` and in the catalogue change too.
 """
 
@@ -23,7 +23,7 @@ KINDS = ("", "readme", "checkout")
 def export(checkout: Path, patches: Path = PATCHES, catalogue: Path = CATALOGUE) -> list[str]:
     """Write the commits since the release as patches, and say what changed. The same commits give the same bytes.
 
-    If the checkout has no commit of README, or of what no wheel has, those patches are kept.
+    If the checkout has no commits of README, or of other files outside the package, the patches of that kind are kept.
 
     Args:
         checkout: the repository
@@ -191,7 +191,7 @@ def _variants(patches: Path, version: str, names: Container[str]) -> list[Path]:
 
 
 def _leave_out(new: Sequence[str], patches: Path) -> Iterator[str]:
-    """Leave out a new patch, by an empty file, for each release to which the patch does not apply and the series should."""
+    """For each other release that the series applies to, leave out, by an empty file, a new patch that does not apply."""
     for version, release in wheels.RELEASES.items():
         if release.series == "conflicts" or release is wheels.RELEASE:
             continue

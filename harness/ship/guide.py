@@ -28,7 +28,7 @@ class Block:
     """A block of code of the guide.
 
     Attributes:
-        language: "bash", whose lines are run; "diff", which is applied to the checkout; or that of the file that it is for
+        language: "bash", whose lines are run; "diff", which is applied to the checkout; or that of a file that it is added to
         text: without its indentation
     """
 

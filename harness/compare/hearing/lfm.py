@@ -30,7 +30,7 @@ def download(name: str) -> Path:
     """Print the size of a model, and fetch it into the hub's own cache. Files that are there are not fetched again.
 
     Raises:
-        HarnessError: the hub cannot be reached, or does not give this model to us
+        HarnessError: the hub cannot be reached, has no such model, or denies access to it
     """
     from httpx2 import HTTPError
     from huggingface_hub import HfApi, constants, snapshot_download

@@ -20,7 +20,7 @@ MEMORY = Path("/proc/meminfo")
 def peak() -> int:
     """Return the peak memory of this process, in bytes.
 
-    Linux is not asked through `resource`, whose peak starts at that of the parent process.
+    On Linux, this does not use `resource`, whose peak starts at that of the parent process.
     """
     status = Path("/proc/self/status")
     if status.is_file():

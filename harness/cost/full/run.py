@@ -108,7 +108,7 @@ def table(records: Mapping[str, Mapping[str, Any]]) -> Table:
         f'clip of noise. "Of the limit" is the share of a stage\'s time that the matrix products of this host, or reading the weights '
         f"once, would take. A turn generates {computed.TOKENS_PER_SECOND:.2f} tokens for each second of audio, which is 150 words a "
         f"minute. Computed figures come from a fit to the stages at 10, 20, 30 and 60 s, with a linear term and, for encoder and "
-        f"prefill, a quadratic one. The same fit to the shorter lengths misses a minute as measured by {', '.join(missed)}. "
+        f"prefill, a quadratic one. The same fit to the shorter lengths misses the measured minute by {', '.join(missed)}. "
         "Memory includes the mapped file, which loading found in the cache of the file system. Decoding codes to sound is not included. "
     )
     return Table("A model of full size", columns, rows, note)

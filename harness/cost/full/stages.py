@@ -55,7 +55,7 @@ class Bench:
         return torch.cuda.max_memory_allocated() if self.device.startswith("cuda") else memory.peak()
 
     def most(self) -> int:
-        """Return the peak of memory so far."""
+        """Return the peak memory so far."""
         return max(self._most, self._peak())
 
     def _time(self, call: Callable[[], Any]) -> float:

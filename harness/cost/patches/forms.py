@@ -145,7 +145,7 @@ def _as_tensor(samples: np.ndarray, dtype: str) -> torch.Tensor:
 
 
 def seconds_of(processor: Any, found: list[Form], rounds: int) -> list[float]:
-    """Return for each form the median ratio of a call to a call with the first form, the canonical one, just before."""
+    """Return for each form the median ratio of its time to that of the first form, the canonical one, in the call before."""
     from liquid_audio import ChatState
 
     def call(form: Form) -> float:

@@ -55,7 +55,7 @@ def interval(values: Sequence[float]) -> Interval:
 def paired(times: Sequence[Sequence[float]], base: Sequence[Sequence[float]]) -> list[float]:
     """Compare two trees round by round.
 
-    The rounds of one process resemble each other, because its memory layout stays the same: they count as one value.
+    The rounds of one process resemble each other, because its memory layout stays the same, so they count as one value.
 
     Args:
         times: for each process of a tree, what each round took

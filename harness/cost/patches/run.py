@@ -1,4 +1,4 @@
-"""What the patches cost where 1.3.0 works: processes of both trees take turns, and of upstream once more as control."""
+"""What the patches cost where 1.3.0 works, from processes of both trees that take turns, with upstream twice as control."""
 
 import json
 import subprocess

@@ -29,7 +29,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out random cases, the same in every worker, until so many are left."""
+    """Deselect random cases, the same in every worker, until `--cases` are left."""
     if (cases := config.getoption("--cases")) is None:
         return
     if cases > len(items):

@@ -127,7 +127,7 @@ def chat_table(chats: Sequence[Mapping[str, float]]) -> Table:
         [f"{chat['seconds']:.0f} s", *(f"{chat[name] / 1e6:.3g} MB" if name in chat else "–" for name in names)]
         for chat in chats
     ]
-    rows.append(["grows with the power of", *(f"{power(chats, name):.2f}" for name in names)])
+    rows.append(["exponent of growth", *(f"{power(chats, name):.2f}" for name in names)])
     note = (
         "Audio at 16 kHz in one call, the tiny checkpoint. The chat holds its features, two bytes for each of 128 bands a hundred times "
         "a second, and flags. What `add_audio` needs while it computes is linear too. Encoding is not: each of the encoder's positions, "

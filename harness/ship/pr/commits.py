@@ -18,7 +18,7 @@ def export(folder: Path, pulls: Sequence[Pull], author: str, upstream: Path | No
         folder: where their folders go
         pulls: the pull requests in order
         author: author of every commit, "Name <address>"
-        upstream: a checkout of upstream's repository; without one, patches of files that no wheel has are not tried
+        upstream: a checkout of upstream's repository; without one, patches of files outside the wheel are not tried
 
     Returns:
         git's summary of what each changes, without the tests
@@ -76,7 +76,7 @@ def _commit_tests(repository: Path, pull: Pull, author: str) -> None:
 
 
 def _written(folder: Path, pull: Pull, whole: bool) -> list[Path]:
-    """List the written patches of a pull request in order of `git am`. Unless `whole`, omits those of what no wheel has."""
+    """List the written patches of a pull request in the order of `git am`, without files outside the wheel unless `whole`."""
     outside = {patch.name for patch in pull.patches if patch.parent.name == "checkout"}
     found = sorted(folder.glob("*.patch"))
     return [patch for patch in found if whole or not (patch.name in outside or patch.name.endswith(TOOLS.name))]

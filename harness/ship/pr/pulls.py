@@ -9,7 +9,7 @@ from harness.package import series, trees
 
 HERE = Path(__file__).parent
 LIST = HERE / "pulls.toml"
-# Upstream does not name pytest yet. This changes a file that no wheel has, so it is tried only on a checkout.
+# Upstream does not name pytest yet. This changes a file outside the wheel, so it is tried only on a checkout.
 TOOLS = HERE / "Name-pytest-among-the-tools.patch"
 
 

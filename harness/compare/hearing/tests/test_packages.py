@@ -53,7 +53,7 @@ def test_a_pause_ends_a_piece_and_no_word_is_cut():
     found = pieces(wave)
     assert len(found) == len(heard)
     for piece, end, (clip, _) in zip(found, ends, heard, strict=True):
-        # Each piece is of its own clip only, and has all of it but quiet edges.
+        # Each piece holds its own clip only, and all of it except quiet edges.
         begin = end - len(room) - len(clip)
         place = next(n for n in range(len(wave)) if wave[n] == piece[0] and np.array_equal(wave[n : n + len(piece)], piece))
         assert begin - 4_800 < place < begin + 4_800 and place + len(piece) > end - len(room) - 4_800
