@@ -77,7 +77,7 @@ def _table(spent: Mapping[str, Mapping[str, float]], clock: Mapping[str, float])
         table.add_row(kind, *(f"{seconds[kind]:.1f}" for seconds in spent.values()))
     table.add_section()
     table.add_row("all", *(f"{sum(seconds.values()):.1f}" for seconds in spent.values()))
-    table.add_row("the clock", *(f"{clock[name]:.1f}" for name in spent))
+    table.add_row("wall clock", *(f"{clock[name]:.1f}" for name in spent))
     return table
 
 

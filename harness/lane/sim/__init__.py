@@ -61,7 +61,7 @@ def build(folder: Path) -> Path:
             compiler = next(filter(None, map(shutil.which, [os.environ.get("CXX", ""), *COMPILERS])), None)
             if compiler is None:
                 raise RuntimeError("no C++ compiler: install g++ or clang, or set CXX")
-            print("building the stand-in accelerator, once, in about 20 seconds", file=sys.stderr)
+            print("building the stand-in accelerator (once, about 20 seconds)", file=sys.stderr)
             with tempfile.TemporaryDirectory(dir=folder) as partial:
                 _compile(Path(partial), compiler).rename(library)
     return library
