@@ -40,7 +40,7 @@ def publish(name: str, first: Table, *others: Table, problems: Sequence[str], ou
     """Print tables, and write them to `<name>.json` and `<name>.md`.
 
     Args:
-        name: of the command
+        name: the name of the command
         first: the table whose fields are the top level of the JSON
         others: further tables
         problems: one sentence each; empty if the command's claim holds

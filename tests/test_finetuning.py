@@ -187,7 +187,7 @@ def test_the_example_makes_a_dataset_without_naming_a_device(device, examples, t
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(examples / "preprocess_jenny_tts.py"), run_name="__main__")
     dataset = load_from_disk(tmp_path / "data" / "jenny_tts" / "train")
-    # Mimi makes 12.5 frames a second; one more ends them.
+    # Mimi makes 12.5 frames per second, and one more frame marks the end.
     assert [len(row["audio_out"][0]) for row in dataset] == [frames(clip) + 1 for clip in SPOKEN]
 
 

@@ -14,7 +14,7 @@ class Result:
     Attributes:
         outcome: "passed", "failed", "skipped", or "error" if it failed outside its own body
         type: name of the exception's type
-        message: of the exception, or the reason of the skip
+        message: the exception's message, or the reason for the skip
         where: file and line that raised
         place: innermost function of the package under test, as `file.py:function`, if the exception went through it
         digest: the SHA-256 of its output that the test recorded, compared between the trees
@@ -46,8 +46,8 @@ class Run:
     """A run of the suite on one tree.
 
     Attributes:
-        results: by test id
-        collected: ids that should have run
+        results: the results, by test id
+        collected: ids of the tests that should have run
         finished: False if pytest did not finish
         red: whether pytest's exit status says that tests failed; None if unknown
         begun: ids of tests that started and did not finish

@@ -78,7 +78,7 @@ def start_suite(
         tree: "upstream", "patched", or a folder that holds the package
         lane: a device
         folder: where to write its log, `<name of the tree>.jsonl`
-        options: further ones for pytest
+        options: further options for pytest
         python: the command line of the Python that runs it
         tests: files, folders or ids of tests
         workers: the number of worker processes; if None, as many as suit this host and the lane

@@ -49,7 +49,7 @@ class Bug:
     """One behaviour of the published release that the series changes.
 
     Attributes:
-        id: never reused
+        id: its id, which is never reused
         title: what goes wrong, in prose
         threads: URLs where it was reported
         kind: a key of KINDS

@@ -71,7 +71,7 @@ def judge(upstream: Run, patched: Run, catalogue: Catalogue, lane: str, stack: s
     for test in tests:
         before, after = upstream.results.get(test), patched.results.get(test)
         if before is None or after is None:
-            continue  # named as missing already
+            continue  # already reported as missing
         named = [bug for bug in bugs if bug.shown_by(test)]
         problems += _unexpected(test, before, after, named)
         if len(named) == 1:

@@ -35,7 +35,7 @@ class Asked:
         lane: the device
         name: its name in the report, and that of its folder
         stack: the packages of this environment
-        options: further ones for pytest
+        options: further options for pytest
         trees: upstream and patched
         catalogue: the expected bugs
         digest: that of every file that the verdict depends on, before the runs
@@ -87,7 +87,7 @@ def run_lane(lane: str, *options: str, stack: str | None = None, verbose: bool =
 
     Args:
         lane: a device
-        options: further ones for pytest
+        options: further options for pytest
         stack: the stack that this environment must match; detected if None
         verbose: show pytest's own output instead of a progress line
 

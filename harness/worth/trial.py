@@ -48,7 +48,7 @@ class Trials:
             tree: as for `--tree`
             lane: a device
             tests: their ids
-            options: further ones for pytest
+            options: further options for pytest
 
         Raises:
             HarnessError: pytest did not finish

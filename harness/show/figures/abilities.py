@@ -88,7 +88,7 @@ class Side:
     """The results of an ability's tests on one package.
 
     Attributes:
-        tests: how many there are
+        tests: the number of tests
         passed: how many of them passed
         warned: how many failed because of a warning, which the suite treats as an error
     """

@@ -13,7 +13,7 @@ from harness.verdict import census, evidence
 from harness.verdict.catalogue import CATALOGUE, read_catalogue
 from harness.verdict.tests import test_evidence
 
-# Fixture of the same name.
+# The fixture of test_page.
 patches = test_page.patches
 
 LOAD = [f"tests/{function}[cpu]" for function in ABILITIES["load"].tests]

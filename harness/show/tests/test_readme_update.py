@@ -12,7 +12,7 @@ from harness.show.tests.test_page import THREAD, leave
 from harness.verdict import census
 from harness.verdict.catalogue import CATALOGUE, read_catalogue
 
-# Fixtures of the same name.
+# The fixture of test_page.
 out = test_page.out
 
 
