@@ -24,6 +24,8 @@ BUTTON = "//button[normalize-space()='{}']"
 PATIENCE = 60
 # How often to ask for a connection: the demo serves one at a time, and takes a moment to close the last.
 REFUSALS = 4
+# Times to click «Reset chat», because on a busy host the page once lost a click.
+RESETS = 3
 
 # Keeps the connections of the page, what the demo says through them, and each text of the box, with the time.
 LISTEN = """
@@ -138,10 +140,12 @@ class Page:
 
     def reset(self) -> bool:
         """Click «Reset chat», and return whether the box is empty then."""
-        self._click("Reset chat")
-        emptied = self._until(lambda _: not self.browser.execute_script("return document.querySelector('textarea').value"), 30)
-        time.sleep(1)  # the new chat comes with the empty box, or a little later
-        return emptied
+        for _ in range(RESETS):
+            self._click("Reset chat")
+            if self._until(lambda _: not self.browser.execute_script("return document.querySelector('textarea').value"), 10):
+                time.sleep(1)  # the new chat comes with the empty box, or a little later
+                return True
+        return False
 
     def photograph(self, name: str) -> None:
         self.browser.save_screenshot(f"{self.pictures}-{name}.png")

@@ -178,7 +178,7 @@ def table(found: list[Form], ratios: list[float], copies: list[Copied], rounds: 
         "in how many arrays or tensors. 0 B means the caller's own memory; if that is float64, upstream's preprocessor casts it, as in "
         "1.3.0. For two channels, the mix is a further buffer of half the values. "
     )
-    note += f"More than one copy and the mix: {', '.join(more)}." if more else "No form takes more than one copy and the mix."
+    note += f"More than one copy and the mix: {', '.join(more)}; NumPy reads a list as float64 first." if more else "No form takes more than one copy and the mix."
     return Table("Each form of audio", ("held as", *SHAPES), [[held, *_cells(cells)] for held, cells in rows.items()], note)
 
 
