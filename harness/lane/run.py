@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from harness import ROOT, world
-from harness.lane import devices, warm
+from harness.lane import warm
 from harness.lane.progress import Surprising, complain, watch
 from harness.lane.results import Run, read_run
 
@@ -111,6 +111,8 @@ def run_suite(
 
 def at_once(lane: str) -> int:
     """Return how many runs a lane allows at once: a GPU has one memory, and a TPU serves one process at a time."""
+    from harness.lane import devices  # imports torch, for which the tests need not wait
+
     bears_two = lane in warm.LANES and not (lane == "xla" and devices.describe(lane).startswith("TPU"))
     return 2 if bears_two and processors() > 1 else 1
 

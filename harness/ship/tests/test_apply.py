@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+from functools import cache
 
 import pytest
 from filelock import FileLock
@@ -39,6 +40,14 @@ def hook(found, arguments):
 sys.addaudithook(hook)
 apply(Path(environment))
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built():
+    """Build the patched wheel once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("harness.ship.apply.build", cache(build))
+        yield
 
 
 @pytest.fixture(scope="module")

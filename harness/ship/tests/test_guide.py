@@ -23,7 +23,8 @@ def apart(command, repository):
         if session in LONG or any("harness" in word for word in rest):
             return None
         command = [sys.executable, "-m", "harness", {"tests": "test"}.get(session, session)]
-        command += ["--", *rest] if session == "tests" else rest
+        # One process, because there is one test to run.
+        command += ["--", "--numprocesses", "0", *rest] if session == "tests" else rest
     return guide.runner(sys.executable)(command, repository)
 
 
