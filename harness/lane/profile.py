@@ -37,7 +37,12 @@ def run(lanes: tuple[str, ...] = (), *options: str) -> bool:
     """
     if not lanes:
         lanes = tuple(lane for lane in DEFAULT if devices.usable(lane))
-    chosen = [option for option in options if (ROOT / option.partition("::")[0]).exists()]
+    # Another path, or a word after -k or -m, is the value of an option.
+    chosen = [
+        option
+        for before, option in zip(("", *options), options, strict=False)
+        if before not in ("-k", "-m") and _is_of_the_suite(option.partition("::")[0])
+    ]
     how: dict[str, Any] = {"tests": chosen} if chosen else {}
     others = [option for option in options if option not in chosen]
     spent, clock, slow, finished = {}, {}, [], True
@@ -61,6 +66,11 @@ def run(lanes: tuple[str, ...] = (), *options: str) -> bool:
         slowest.add_row(f"{n:.1f}", name, escape(test))
     console.print(slowest)
     return finished
+
+
+def _is_of_the_suite(name: str) -> bool:
+    path = (ROOT / name).resolve()
+    return path.exists() and path.is_relative_to(ROOT / "tests")
 
 
 def _read(folder: Path) -> dict[str, float]:
