@@ -150,13 +150,17 @@ def bugs(lanes: Sequence[Lane]) -> list[dict[str, Any]]:
 
 
 def gives(bug: Mapping[str, Any]) -> str:
-    """Say in a line what most tests of a bug get: an exception, or what they found where nothing was raised."""
+    """Say in a line what a bug gives: its most frequent exception if any was raised, else what most of its tests compared.
+
+    If nothing fails on the release, what the tests compared comes first.
+    """
     found: Mapping[tuple[str, str, str], int] = bug["exceptions"]
     silent = bug["title"].startswith("Wrong without an error")
     raised = {key: n for key, n in found.items() if not _by_a_test(*key)}
     key, _ = max(((found if silent else raised) or found).items(), key=lambda item: (item[1], item[0]))
     kind, message, where = key[0], " ".join(key[1].split()), key[2]
-    words = f"no exception, {message}" if _by_a_test(*key) else f"{kind}: {message}"
+    # A test may judge the exception itself: only of a bug without an error is it certain that nothing was raised.
+    words = f"no exception, {message}" if silent and _by_a_test(*key) else f"{kind}: {message}"
     if not message:
         words = f"{kind} without a message, {where}"
     return words if len(words) <= LINE else f"{words[:LINE].rstrip()}…"
