@@ -1,8 +1,7 @@
 """Any array gives `ChatState.add_audio` the mel of the same audio in canonical form, or an error that names what is wrong.
 
 A `Form` says how audio is held. `held` makes it. `mono` computes its audio in float64, independently of the package. `FLAWS`
-says
-how a flawed form is rejected. hypothesis draws the same forms in every run. To draw more:
+says how a flawed form is rejected. hypothesis draws the same forms in every run. To draw more:
 
 pytest tests/test_properties.py --hypothesis-profile many
 """
