@@ -193,7 +193,7 @@ def necessity(session: nox.Session) -> None:
 
 @nox.session
 def mutants(session: nox.Session) -> None:
-    """Break each line that the series changes, in several hundred ways in all: a test notices, or nothing changes."""
+    """Break each line that the series changes, in several hundred ways in all: a test notices, or tests/mutants.toml says why none does."""
     python = stack(session)
     folders = [
         Path(str(session.run(python, "-m", "harness", "tree", name, silent=True)).strip()) for name in ("upstream", "patched")

@@ -14,7 +14,7 @@ def talk(page: Page, words: str, notes: list[str]) -> tuple[list[Turn], bool]:
     Args:
         page: the page of the demo
         words: what the microphone hears
-        notes: collects what was misheard
+        notes: collects what was misheard, and clicks that did nothing
 
     Returns:
         the three turns, and whether the box was empty after «Reset chat»
@@ -30,16 +30,16 @@ def talk(page: Page, words: str, notes: list[str]) -> tuple[list[Turn], bool]:
         if not left or (len(turns) == 2 and spoken(turns[1], both)):
             break
         notes.append(_otherwise(turns[-1]))
-        page.reset()
+        page.reset(notes)
         turns = [page.turn("2-first-turn")]
-    emptied = page.reset()
+    emptied = page.reset(notes)
     page.photograph("4-reset")
     anew = page.turn("5-first-turn-anew")
     for _ in range(HEARINGS - 1):
         if spoken(anew, words):
             break
         notes.append(_otherwise(anew))
-        emptied = page.reset() and emptied
+        emptied = page.reset(notes) and emptied
         anew = page.turn("5-first-turn-anew")
     return [*turns, anew], emptied
 

@@ -24,7 +24,7 @@ BUTTON = "//button[normalize-space()='{}']"
 PATIENCE = 60
 # How often to ask for a connection: the demo serves one at a time, and takes a moment to close the last.
 REFUSALS = 4
-# Times to click «Reset chat», because on a busy host the page once lost a click.
+# How often to click «Reset chat»: on a busy host a click was lost once.
 RESETS = 3
 
 # Keeps the connections of the page, what the demo says through them, and each text of the box, with the time.
@@ -138,9 +138,11 @@ class Page:
         say(f"{name}: the page wrote {heard.text!r} after {seconds:.0f} s; the browser heard {turn.sound}")
         return turn
 
-    def reset(self) -> bool:
-        """Click «Reset chat», and return whether the box is empty then."""
-        for _ in range(RESETS):
+    def reset(self, notes: list[str]) -> bool:
+        """Click «Reset chat», again if the box stays as it is, and return whether it is empty then; `notes` gets each further click."""
+        for n in range(RESETS):
+            if n:
+                notes.append("«Reset chat» did nothing, and was clicked again")
             self._click("Reset chat")
             if self._until(lambda _: not self.browser.execute_script("return document.querySelector('textarea').value"), 10):
                 time.sleep(1)  # the new chat comes with the empty box, or a little later

@@ -169,7 +169,7 @@ def run_tests(*options: str) -> bool:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--device", default="cpu")
     with (
-        warm.python(parser.parse_known_args(options)[0].device, os.environ) as python,
+        warm.python(parser.parse_known_args(options)[0].device, world.environment()) as python,
         nullcontext() if options else _sim_tests(python) as sim,
     ):
         # A debugger needs a single process.

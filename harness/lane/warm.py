@@ -36,7 +36,7 @@ CLIENT = Path(__file__).with_name("warm_client.py")
 # The lanes that fork. The frameworks of macOS do not survive a fork, and GPU drivers are untested.
 LANES = ("cpu", "sim", "xla")
 PATIENCE = 5  # seconds from SIGTERM to SIGKILL
-SHARED = "WARM_PYTHON"  # the variable that holds the address of a server to share
+SHARED = "WARM_PYTHON"  # the variable that holds a Python and the address of its server
 
 
 @contextmanager
@@ -46,7 +46,8 @@ def python(lane: str, environment: Mapping[str, str], libraries: Sequence[str] =
     Args:
         lane: a device
         environment: the server's variables; each process has its own, but libraries see these when they are imported
-        libraries: what the server imports. With the default, the server that `shared` names is used, if there is one
+        libraries: what the server imports. With the default, this uses the server that `shared` names, if there is one, and
+            leaves it running
 
     Yields:
         the command line that replaces Python; Python itself if this lane does not fork
@@ -54,8 +55,9 @@ def python(lane: str, environment: Mapping[str, str], libraries: Sequence[str] =
     if lane not in LANES or sys.platform != "linux":
         yield [sys.executable]
         return
-    if SHARED in os.environ and libraries == LIBRARIES:
-        yield _client(os.environ[SHARED])
+    executable, _, address = os.environ.get(SHARED, "").rpartition(os.pathsep)
+    if executable == sys.executable and libraries == LIBRARIES:
+        yield _client(address)
         return
     with TemporaryDirectory(prefix="warm-") as folder:
         address = str(Path(folder) / "socket")
@@ -74,7 +76,7 @@ def python(lane: str, environment: Mapping[str, str], libraries: Sequence[str] =
 
 def shared(python: Sequence[str]) -> dict[str, str]:
     """Return the variable that lets child processes use this server instead of starting one."""
-    return {} if python == [sys.executable] else {SHARED: python[-1]}
+    return {} if python == [sys.executable] else {SHARED: f"{sys.executable}{os.pathsep}{python[-1]}"}
 
 
 def _client(address: str) -> list[str]:

@@ -14,7 +14,9 @@ def command(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint", type=Path, help="folder of a real checkpoint, which makes a separate lane (default: the tiny one)"
     )
-    parser.add_argument("--stack", help="the stack that this environment must match; writes out/<device>-<stack>/")
+    parser.add_argument(
+        "--stack", help="the stack that this environment must match; writes out/<device>-<stack>/ unless it is `pinned`"
+    )
     parser.add_argument("--verbose", action="store_true", help="show pytest's own output instead of a progress line")
     parser.set_defaults(run=_run)
 

@@ -30,7 +30,7 @@ type Stage = tuple[str, list[str], Run | None]
 PIECES = """\
 A piece is a hunk of a patch, a run of changed lines in it, or a statement that it adds. Each was taken out of the whole \
 series, or of the patches up to its own if a later one rewrote its lines. A piece is needed if a test or upstream's mypy \
-fails without it. No test notices words, which are comments and docstrings."""
+fails without it. Comments and docstrings that no test notices count as words, not as unneeded."""
 STEPS = """\
 The tests are a sample, with only the first and last case of a test that has many. Tests that start Python run only on the \
 CPU. A step holds if the bugs of its patches are fixed, the tests of later ones fail for their own reasons, and all other \

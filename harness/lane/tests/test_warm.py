@@ -78,6 +78,17 @@ def test_a_copy_of_this_repository_has_its_own_harness(python, tmp_path):
     assert run(python, "-c", "import harness", cwd=tmp_path).stdout == "harness of the copy\n"
 
 
+def test_a_server_is_shared_by_the_same_python_only(python, monkeypatch):
+    address = python[-1]
+    monkeypatch.setenv(*warm.shared(python).popitem())
+    with warm.python("cpu", world.environment()) as shared:
+        assert shared == python
+    monkeypatch.setenv(warm.SHARED, f"/another/python{os.pathsep}{address}")
+    with warm.python("cpu", world.environment()) as own:
+        assert own[-1] != address
+    assert run(python, "-c", "print('still here')").stdout == "still here\n"
+
+
 def test_no_process_sees_what_another_did(with_torch):
     assert run(with_torch, "-c", "import torch; torch.seen = True; torch.set_num_threads(1)").returncode == 0
     assert run(with_torch, "-c", "import torch; print(hasattr(torch, 'seen'))").stdout == "False\n"
