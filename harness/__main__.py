@@ -9,7 +9,7 @@ from harness.command import status
 # The module of each command, whose function `command` declares the arguments, and a line of help.
 COMMANDS = {
     "verdict": ("show.verdict", "run the suite on both trees and compare"),
-    "test": ("lane.run", "run the suite on the patched tree, and the tests of harness/"),
+    "test": ("lane.test", "run the suite on the patched tree, and the tests of harness/"),
     "profile": ("lane.profile", "print where a run of the suite spends its time"),
     "tree": ("package.trees", "build a tree and print its folder, for PYTHONPATH"),
     "series": ("package.series", "check that the patches apply, re-export to the same bytes, and lint clean"),

@@ -39,7 +39,6 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, **FIXED, **more}
 
 
-@cache
 def digest(stack: str | None = None, patches: Path = PATCHES, lock: str = "", root: Path = ROOT) -> str:
     """Hash every file that a verdict depends on.
 
@@ -51,13 +50,20 @@ def digest(stack: str | None = None, patches: Path = PATCHES, lock: str = "", ro
         lock: SHA-256 of the stack's lock, if it is not the one in this repository
         root: the repository
     """
-    total = hashlib.sha256()
-    for file in _files(root):
-        total.update(f"{file.relative_to(root).as_posix()}\0{_sha256(file)}\n".encode())
+    total = hashlib.sha256(suite_sha256(root).encode())
     for patch in sorted(patches.rglob("*.patch")):
         total.update(f"{patch.relative_to(patches).as_posix()}\0{_sha256(patch)}\n".encode())
     total.update("\0".join(examples(root / "README.md")).encode())
     total.update((lock or lock_sha256(stack, root)).encode())
+    return total.hexdigest()
+
+
+@cache
+def suite_sha256(root: Path = ROOT) -> str:
+    """Hash the suite, catalogue, census, harness, clips and checkpoint, once."""
+    total = hashlib.sha256()
+    for file in _files(root):
+        total.update(f"{file.relative_to(root).as_posix()}\0{_sha256(file)}\n".encode())
     return total.hexdigest()
 
 
@@ -99,8 +105,8 @@ def _files(root: Path) -> Iterator[Path]:
 def _counts(file: Path, root: Path) -> bool:
     """Say whether a file may affect the results of tests. Bytecode and documentation do not."""
     name = file.relative_to(root).as_posix()
-    code = file.is_file() and "__pycache__" not in file.parts and file.suffix != ".md"
-    return code and not APART.match(name)
+    apart = "/__pycache__/" in name or name.endswith(".md") or APART.match(name)
+    return not apart and file.is_file()
 
 
 def _sha256(file: Path) -> str:

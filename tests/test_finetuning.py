@@ -16,7 +16,8 @@ import torch
 from harness.suite.finetuning import PROMPTS, chat, preprocess
 from harness.suite.speech import CLIPS, clips, digest, normalise, transcribe
 
-SPOKEN = clips()[:3]
+# Short clips, because Mimi takes longest.
+SPOKEN = [clip for clip in clips() if clip.text in ("no", "six", "zero")]
 STEPS = 4
 
 

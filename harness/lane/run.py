@@ -1,17 +1,15 @@
 """Run the suite in separate processes, on one tree and one device or on several in turn."""
 
-import argparse
 import os
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
 from types import TracebackType
 from typing import Any, Self
 
@@ -79,7 +77,7 @@ def start_suite(
         lane: a device
         folder: where to write its log, `<name of the tree>.jsonl`
         options: further options for pytest
-        python: the command line of the Python that runs it
+        python: the command line of the Python that runs it; that of a server puts temporary files into the server's folder
         tests: files, folders or ids of tests
         workers: the number of worker processes; if None, as many as suit this host and the lane
         verbose: show pytest's own output; otherwise it goes to `<name>.txt`
@@ -91,10 +89,11 @@ def start_suite(
         stale.unlink(missing_ok=True)
     command = [*python, "-m", "pytest", *world.SETTINGS, *tests, "--tree", tree, "--device", lane]
     command += ["--report-log", str(log), "--collected", str(collected), *warm.IMPORTED_BEFORE]
-    command += [*SELECTED.get(lane, ()), *_spread(_workers(lane) if workers is None else workers, python), *options]
+    command += [*SELECTED.get(lane, ()), *spread_over(_workers(lane) if workers is None else workers, python), *options]
+    command += () if verbose else QUIET
+    variables = {**environment(lane), **warm.temporary(python)}
     with nullcontext() if verbose else said.open("wb") as output:
-        quiet = () if verbose else QUIET
-        process = subprocess.Popen([*command, *quiet], cwd=ROOT, env=environment(lane), stdout=output, stderr=output)
+        process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=output, stderr=output)
     return Started(process, f"{lane} {name}", log, collected, None if verbose else said, time.monotonic())
 
 
@@ -160,48 +159,6 @@ class Turns:
         return begun
 
 
-def run_tests(*options: str) -> bool:
-    """Run the suite on the patched tree, and the tests of harness/. Options for pytest choose other tests.
-
-    Returns:
-        whether all tests pass
-    """
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--device", default="cpu")
-    with (
-        warm.python(parser.parse_known_args(options)[0].device, world.environment()) as python,
-        nullcontext() if options else _sim_tests(python) as sim,
-    ):
-        # A debugger needs a single process.
-        workers = 0 if {"--pdb", "--trace"}.intersection(options) else _workers("cpu")
-        command = [*python, "-m", "pytest", *warm.IMPORTED_BEFORE, *_spread(workers, python), "--tree", "patched", *options]
-        passed = not subprocess.run(command, cwd=ROOT, env={**os.environ, **warm.shared(python)}).returncode
-        return (not sim or sim()) and passed
-
-
-@contextmanager
-def _sim_tests(python: Sequence[str]) -> Iterator[Callable[[], bool]]:
-    """Start the tests of sim separately, because once torch knows the stand-in accelerator, "auto" chooses it.
-
-    Yields:
-        a function that waits until they finish, prints their output, and returns whether all passed
-    """
-    with TemporaryFile() as said:
-        command = [*python, "-m", "pytest", *warm.IMPORTED_BEFORE, *_spread(0, python), "harness/lane/sim"]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said)
-
-        def passed() -> bool:
-            status = process.wait()
-            said.seek(0)
-            print(said.read().decode(errors="replace"), end="", flush=True)
-            return not status
-
-        try:
-            yield passed
-        finally:
-            end(process)
-
-
 def end(*processes: subprocess.Popen[bytes]) -> None:
     """Wait briefly for processes that got the same Ctrl-C as this one, then kill those that are left."""
     deadline = time.monotonic() + PATIENCE
@@ -227,12 +184,10 @@ def _workers(lane: str) -> int:
     return 0 if lane == "xla" else processors()  # with XLA every process would compile every shape again
 
 
-def _spread(workers: int, python: Sequence[str]) -> list[str]:
-    """Return xdist's options for this many worker processes, each started with the same Python command line."""
-    return ["--dist", "load", "--tx", f"{workers}*popen//python={shlex.join(python)}"] if workers else ["--numprocesses", "0"]
+def spread_over(workers: int, python: Sequence[str]) -> list[str]:
+    """Return xdist's options for this many worker processes, each started with the same Python command line.
 
-
-def command(parser: argparse.ArgumentParser) -> None:
-    """`test`: run the suite on the patched tree, and the tests of the harness."""
-    parser.add_argument("options", nargs="*", help="options for pytest, after --")
-    parser.set_defaults(run=lambda options: run_tests(*options.options))
+    Each worker takes a share of the tests as they come, so that the tests of a file, which share fixtures, stay together.
+    """
+    each = f"popen//python={shlex.join(python)}"
+    return ["--dist", "worksteal", "--tx", f"{workers}*{each}"] if workers else ["--numprocesses", "0"]

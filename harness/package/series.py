@@ -143,16 +143,18 @@ def git(repository: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def am(repository: Path, patch: Path) -> None:
-    """Commit one patch, with its author and date.
+def am(repository: Path, *patches: Path) -> None:
+    """Commit patches, each with its author and date.
 
     Raises:
-        HarnessError: it does not apply
+        HarnessError: one does not apply
     """
     try:
-        git(repository, "am", "--quiet", str(patch.resolve()))
+        git(repository, "am", "--quiet", *(str(patch.resolve()) for patch in patches))
     except HarnessError as error:
-        raise HarnessError(f"{patch.name} does not apply with git am: {error}") from None
+        begun = repository / ".git" / "rebase-apply" / "next"
+        number = int(begun.read_text()) if begun.is_file() else 1  # git does not begin if the first is not a commit
+        raise HarnessError(f"{patches[number - 1].name} does not apply with git am: {error}") from None
 
 
 def check_export(repository: Path, patches: Sequence[Path]) -> None:

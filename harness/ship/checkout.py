@@ -17,8 +17,7 @@ def make(target: Path, patches: Path = PATCHES) -> None:
     if target.exists():
         raise HarnessError(f"{target} exists already: name a new folder")
     with checkout() as repository:
-        for patch in whole(patches):
-            am(repository, patch)
+        am(repository, *whole(patches))
         git(repository, "tag", "--delete", "release")
         shutil.copytree(repository, target)
 

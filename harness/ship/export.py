@@ -39,8 +39,8 @@ def export(checkout: Path, patches: Path = PATCHES, catalogue: Path = CATALOGUE)
     if series.git(checkout, "status", "--porcelain", "--untracked-files=no"):
         raise HarnessError(f"{checkout} has uncommitted changes: commit them first")
     base = find_release(checkout)
-    commits = series.git(checkout, "rev-list", "--reverse", f"{base}..HEAD").split()
-    by_kind = {kind: [commit for commit in commits if _kind(checkout, commit) == kind] for kind in KINDS}
+    kinds = _kinds(checkout, base)
+    by_kind = {kind: [commit for commit, found in kinds.items() if found == kind] for kind in KINDS}
     if not by_kind[""]:
         raise HarnessError(f"{checkout} has no commit on src/ after liquid-audio {wheels.RELEASE.version}: nothing to export")
     with tempfile.TemporaryDirectory() as folder:
@@ -95,16 +95,25 @@ def _version(checkout: Path, commit: str) -> str:
     return match[1] if match else ""
 
 
-def _kind(checkout: Path, commit: str) -> str:
-    """Say where a commit goes, by what it changes.
+def _kinds(checkout: Path, base: str) -> dict[str, str]:
+    """Say where each commit since the release goes, by what it changes.
 
     Raises:
-        HarnessError: it is a merge, or belongs in two places
+        HarnessError: a commit is a merge, or belongs in two places
     """
-    subject = series.git(checkout, "log", "-1", "--format=%h, %s", commit).strip()
-    if len(series.git(checkout, "log", "-1", "--format=%P", commit).split()) != 1:
-        raise HarnessError(f"{subject}: a merge cannot be a patch, rebase instead")
-    names = series.git(checkout, "diff-tree", "-r", "--no-commit-id", "--name-only", commit).splitlines()
+    log = series.git(
+        checkout, "log", "--reverse", "--name-only", "--no-renames", "--format=%x00%H%n%P%n%h, %s", f"{base}..HEAD"
+    )
+    kinds = {}
+    for entry in log.split("\0")[1:]:
+        commit, parents, subject, *names = entry.splitlines()
+        if len(parents.split()) != 1:
+            raise HarnessError(f"{subject}: a merge cannot be a patch, rebase instead")
+        kinds[commit] = _kind(subject, list(filter(None, names)))
+    return kinds
+
+
+def _kind(subject: str, names: Sequence[str]) -> str:
     kinds = {"" if name.startswith("src/") else "readme" if name == "README.md" else "checkout" for name in names}
     if kinds == {"readme", "checkout"}:
         return "checkout"

@@ -116,7 +116,7 @@ def repository(tmp_path):
 )
 def test_the_digest_tells_what_a_verdict_hangs_on(repository, file, counts):
     def digest():
-        world.digest.cache_clear()
+        world.suite_sha256.cache_clear()
         return world.digest("pinned", repository / "patches", root=repository)
 
     before = digest()
@@ -129,7 +129,6 @@ def test_the_digest_tells_readmes_examples_which_the_suite_runs(repository):
     found = []
     for text in ("", "a\n", "a\n```python\nb\n```\n", "c\n```python\nb\n```\n", "a\n```python\nd\n```\n"):
         (repository / "README.md").write_text(text)
-        world.digest.cache_clear()
         found.append(world.digest("pinned", repository / "patches", root=repository))
     assert found[0] == found[1] != found[2] == found[3] != found[4]
 

@@ -166,7 +166,7 @@ def _judge(asked: Asked, runs: Mapping[str, Run]) -> Verdict:
     elif verdict.counts and not asked.real:
         counted = census.count(upstream, patched, asked.catalogue, asked.lane)
         verdict = replace(verdict, problems=(*verdict.problems, *census.differences(counted, asked.name, asked.lane)))
-    world.digest.cache_clear()
+    world.suite_sha256.cache_clear()
     if world.digest(asked.stack) != asked.digest:
         verdict = replace(verdict, problems=(*verdict.problems, CHANGED))
     return verdict

@@ -94,6 +94,11 @@ def test_no_process_sees_what_another_did(with_torch):
     assert run(with_torch, "-c", "import torch; print(hasattr(torch, 'seen'))").stdout == "False\n"
 
 
+def test_its_temporary_files_are_where_its_own_tmpdir_says(with_torch, tmp_path):
+    env = world.environment(TMPDIR=str(tmp_path))
+    assert run(with_torch, "-c", "import tempfile; print(tempfile.gettempdir())", env=env).stdout == f"{tmp_path}\n"
+
+
 def test_cuda_is_asked_as_ever(with_torch):
     program = "import torch; torch.zeros(1, device='cuda')"
     mine, own = run(with_torch, "-c", program), run([sys.executable], "-c", program)
@@ -150,9 +155,22 @@ def test_all_end_with_the_server():
 def test_the_path_of_its_folder_may_be_a_long_one(tmp_path, monkeypatch):
     folder = tmp_path / ("long " * 20)
     folder.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr("tempfile.tempdir", None)  # it is asked for once
     with warm.python("cpu", world.environment(), LITTLE) as python:
         assert run(python, "-c", "import os; print(os.getcwd())", cwd=tmp_path).stdout == f"{tmp_path}\n"
+
+
+def test_its_folder_is_in_memory_where_there_is_room_unless_tmpdir_names_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(warm, "MEMORY", tmp_path)
+    for room, tmpdir, expected in ((1, None, True), (1, "/tmp", False), (1 << 60, None, False)):
+        monkeypatch.setattr(warm, "ROOM", room)
+        monkeypatch.setenv("TMPDIR", tmpdir) if tmpdir else monkeypatch.delenv("TMPDIR", raising=False)
+        with warm.python("cpu", world.environment(), LITTLE) as python:
+            assert Path(python[-1]).is_relative_to(tmp_path) == expected
+            files = warm.temporary(python)
+            run(python, "-c", "import tempfile; tempfile.mkdtemp()", env={**os.environ, **files})
+        assert not Path(files["TMPDIR"]).exists()
 
 
 def test_nothing_is_left_where_who_started_it_was_killed(tmp_path):
@@ -174,10 +192,15 @@ def test_nothing_is_left_where_who_started_it_was_killed(tmp_path):
 
 
 def test_a_client_that_is_killed_before_it_asks_leaves_no_process(python, capfd):
-    for said in (b"", (100).to_bytes(8, "big") + b"{"):
+    for said in (None, b"", b'{"arguments": ["-c", "print('):
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(python[-1])
-            socket.send_fds(client, [said], [0, 1, 2]) if said else None
+            if said is not None:
+                request, end = os.pipe()
+                socket.send_fds(client, [b"?"], [0, 1, 2, request])
+                os.write(end, said)
+                os.close(request)
+                os.close(end)
     assert run(python, "-c", "print('still here')").stdout == "still here\n"
     assert capfd.readouterr().err == ""
 

@@ -18,8 +18,7 @@ def repository():
 
 
 def test_the_series_applies_with_git_am_and_exports_to_the_same_bytes(repository):
-    for patch in whole(PATCHES):
-        am(repository, patch)
+    am(repository, *whole(PATCHES))
     check_export(repository, whole(PATCHES))
 
 
@@ -28,8 +27,7 @@ def test_a_patch_that_was_edited_by_hand_is_not_what_git_exports(repository, tmp
     shutil.copytree(PATCHES, patches)
     first = series(patches)[0]
     first.write_text(first.read_text().replace("diff --git", "edited by hand\ndiff --git", 1))
-    for patch in series(patches):
-        am(repository, patch)
+    am(repository, *series(patches))
     with pytest.raises(HarnessError, match=f"^{first.name} is not what git exports"):
         check_export(repository, whole(patches))
 
@@ -54,15 +52,20 @@ def test_what_a_checkout_alone_has_is_tried_there_and_nowhere_else(repository, m
 
 
 def test_a_patch_that_does_not_apply_is_named(repository):
-    first = series()[0]
+    first, second = series()[:2]
     am(repository, first)
     with pytest.raises(HarnessError, match=f"^{first.name} does not apply with git am"):
-        am(repository, first)
+        am(repository, second, first)
+
+
+def test_a_file_that_is_no_commit_is_named(repository, tmp_path):
+    (tmp_path / "0001-Words.patch").write_text("words\n")
+    with pytest.raises(HarnessError, match=r"^0001-Words\.patch does not apply with git am: .*Patch format detection failed"):
+        am(repository, tmp_path / "0001-Words.patch")
 
 
 def test_the_trees_are_what_git_am_makes(repository):
-    for patch in series():
-        am(repository, patch)
+    am(repository, *series())
     assert digest(repository / "src" / "liquid_audio") == resolve("patched").digest
 
 

@@ -48,8 +48,7 @@ def export(folder: Path, pulls: Sequence[Pull], author: str, upstream: Path | No
             series.git(repository, *series.EXPORT, *options)
         series.git(repository, "reset", "--quiet", "--hard", "release")
         for pull in pulls:
-            for patch in _written(folder / pull.folder, pull, upstream is not None):
-                series.am(repository, patch)
+            series.am(repository, *_written(folder / pull.folder, pull, upstream is not None))
     return stats
 
 

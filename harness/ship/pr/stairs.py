@@ -74,8 +74,7 @@ def alone(pull: Pull, python: Sequence[str]) -> bool:
     """Say whether a pull request applies to the release by itself, and its tests pass there."""
     try:
         with series.checkout() as repository:
-            for patch in pull.code:
-                series.am(repository, patch)
+            series.am(repository, *pull.code)
             return set(_run(repository, [pull.tests], python).values()) == {"passed"}
     except HarnessError:  # it does not apply, or its tests import something that is not there
         return False

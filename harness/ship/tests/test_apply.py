@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import sysconfig
-from functools import cache
 
 import pytest
 from filelock import FileLock
@@ -26,8 +25,9 @@ INFO = {version: f"liquid_audio-{version}.dist-info" for version in (RELEASE.ver
 STOPPED = """
 import os, signal, sys
 from pathlib import Path
-environment, staging, stop, event, which = sys.argv[1:]
-from harness.ship.apply import apply
+environment, staging, stop, event, which, wheel = sys.argv[1:]
+from harness.ship import apply
+apply.build = lambda: Path(wheel)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which is ignored in what a shell started in the background
 seen = 0
 def hook(found, arguments):
@@ -38,16 +38,17 @@ def hook(found, arguments):
             os.kill(os.getpid(), int(stop))
         seen += 1
 sys.addaudithook(hook)
-apply(Path(environment))
+apply.apply(Path(environment))
 """
 
 
 @pytest.fixture(scope="module", autouse=True)
 def built():
-    """Build the patched wheel once."""
+    """Build the patched wheel once, and return its path."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("harness.ship.apply.build", cache(build))
-        yield
+        found = build()
+        patch.setattr("harness.ship.apply.build", lambda: found)
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -164,9 +165,10 @@ def test_a_file_that_an_installer_linked_into_its_cache_is_left_alone(environmen
 
 @pytest.mark.parametrize("moment", [("open", "RECORD"), *(("os.rename", n) for n in range(4))], ids=lambda m: f"{m[0]}-{m[1]}")
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill"])
-def test_what_is_stopped_midway_is_old_or_new_or_whole_after_the_next_run(environment, states, tmp_path, stop, moment):
+def test_what_is_stopped_midway_is_old_or_new_or_whole_after_the_next_run(built, environment, states, tmp_path, stop, moment):
     """Stopped while it stages its files, and at each of the four renames that put them in place."""
-    done = subprocess.run([sys.executable, "-c", STOPPED, environment, STAGING, str(stop.value), *map(str, moment)], cwd=ROOT)
+    arguments = [environment, STAGING, str(stop.value), *map(str, moment), built]
+    done = subprocess.run([sys.executable, "-c", STOPPED, *arguments], cwd=ROOT)
     assert done.returncode == (-stop if stop == signal.SIGKILL or moment[0] == "open" else 0)
     if stop == signal.SIGINT:
         assert _state(environment) == states["old" if moment[0] == "open" else "new"]

@@ -73,8 +73,7 @@ def test_a_commit_after_readmes_comes_before_it_and_what_upstream_merges_is_ther
     assert len([line for line in moved if line.startswith("renamed: ")]) == len(series.outside(patches)) + 1
     assert set(listed(patches).values()) == {*before.values(), (patches / new).read_bytes()}
     with series.checkout() as repository:
-        for patch in series.whole(patches):
-            series.am(repository, patch)
+        series.am(repository, *series.whole(patches))
         series.check_export(repository, series.whole(patches))
     series.check_variants(patches)
     assert run(checkout, patches) == []
@@ -82,8 +81,7 @@ def test_a_commit_after_readmes_comes_before_it_and_what_upstream_merges_is_ther
 
 def test_numbers_follow_in_what_is_kept_and_in_the_catalogue(made, tmp_path, patches):
     with series.checkout() as repository:
-        for patch in [series.trees.series()[0], *series.trees.series()[2:]]:
-            series.am(repository, patch)
+        series.am(repository, series.trees.series()[0], *series.trees.series()[2:])
         said = run(repository, patches)
     assert [line for line in said if line.startswith("gone: ")] == [f"gone: {series.trees.series()[1].name}"]
     series.check_variants(patches)

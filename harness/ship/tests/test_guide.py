@@ -39,11 +39,9 @@ from harness.ship.pr import pulls
 from harness.verdict.catalogue import CATALOGUE, read_catalogue
 with series.checkout() as repository:
     for pull in pulls.read():
-        for patch in pull.code:
-            series.am(repository, patch)
+        series.am(repository, *pull.code)
 with series.checkout() as repository:
-    for patch in series.whole(PATCHES):
-        series.am(repository, patch)
+    series.am(repository, *series.whole(PATCHES))
     series.check_export(repository, series.whole(PATCHES))
 series.check_variants(PATCHES)
 assert {bug.patch for bug in read_catalogue(CATALOGUE).bugs} == {patch.name for patch in series.trees.series()}

@@ -269,8 +269,7 @@ def test_the_tests_run_as_upstream_would_run_them(tmp_path):
 def test_the_tests_for_upstream_pass_and_write_a_few_megabytes(tmp_path, monkeypatch):
     (tmp_path / "written").mkdir()
     with stairs.python() as python, series.checkout() as repository:
-        for patch in trees.series():
-            series.am(repository, patch)
+        series.am(repository, *trees.series())
         monkeypatch.setenv("TMPDIR", str(tmp_path / "written"))
         assert set(stairs._run(repository, [pull.tests for pull in REAL], python).values()) == {"passed"}
     assert sum(file.stat().st_size for file in (tmp_path / "written").rglob("*") if file.is_file()) < 10 * 2**20

@@ -1,4 +1,4 @@
-"""Stands in for Python on a command line, and passes its arguments, stdin, stdout and stderr to a server of `warm.py`.
+"""Stands in for Python on a command line, and passes its arguments, stdin, stdout and stderr to the server.
 
 It runs once for each process that the server forks, so it imports as little as possible.
 """
@@ -19,8 +19,11 @@ def main() -> int:
         folder, name = os.path.split(sys.argv[1])
         os.chdir(folder)  # the whole path may be too long for an address
         server.connect(name)
-        socket.send_fds(server, [len(asked).to_bytes(8, "big")], [0, 1, 2])
-        server.sendall(asked)
+        request, end = os.pipe()
+        socket.send_fds(server, [b"?"], [0, 1, 2, request])
+        os.close(request)
+        with open(end, "wb") as pipe:
+            pipe.write(asked)
         # Leave the pipes to that process alone, so that their other ends notice when it ends.
         nothing = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
