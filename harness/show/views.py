@@ -9,7 +9,7 @@ from typing import Any
 
 from harness import HarnessError, world
 from harness.lane import stacks
-from harness.lane.results import Result, Run, read_run
+from harness.lane.results import Result, Run, placeless, read_run
 from harness.verdict import evidence
 from harness.verdict.judge import outcomes
 from harness.verdict.report import FORM, HEARD, SHAPES, SIGNS
@@ -142,7 +142,7 @@ def bugs(lanes: Sequence[Lane]) -> list[dict[str, Any]]:
             known = bugs.setdefault(bug["id"], {**bug, "lanes": {}, "exceptions": Counter(), "functions": Counter()})
             known["lanes"][lane.name] = {"shown": len(bug["shown"]), "fixed": bug["fixed"]}
             for test in bug["shown"]:
-                known["exceptions"][(results[test].type, results[test].message, results[test].where)] += 1
+                known["exceptions"][(results[test].type, placeless(results[test].message), results[test].where)] += 1
                 known["functions"][test.partition("[")[0].removeprefix("tests/")] += 1
     for bug in bugs.values():
         bug["gives"] = [gives(bug)] if bug["exceptions"] else []

@@ -3,14 +3,13 @@
 import argparse
 import os
 import random
-import re
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 
 from harness import OUT, HarnessError
 from harness.lane import devices, warm
-from harness.lane.results import Run
+from harness.lane.results import Run, placeless
 from harness.lane.run import environment, run_suite
 from harness.table import Table, publish
 from harness.verdict.catalogue import CATALOGUE, read_catalogue
@@ -27,14 +26,9 @@ def differences(first: Mapping[str, Run], other: Mapping[str, Run]) -> Iterator[
             yield f"{tree}: {test} was collected in only one of them"
         for test in sorted(before.results.keys() & after.results.keys()):
             for what in ("outcome", "type", "message", "digest"):
-                was, now = (_placeless(getattr(run.results[test], what)) for run in (before, after))
+                was, now = (placeless(getattr(run.results[test], what)) for run in (before, after))
                 if was != now:
                     yield f"{tree}: {test}: its {what} was {was!r}, then {now!r}"
-
-
-def _placeless(words: str) -> str:
-    """Remove the addresses of objects."""
-    return re.sub(r"\bat 0x[0-9a-f]+", "at 0x", words)
 
 
 def run(lane: str, times: int, seed: int | None) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from harness import PATCHES, HarnessError, world
+from harness.lane.results import placeless
 from harness.package import trees
 from harness.ship.pr import stairs
 from harness.ship.pr.pulls import TOOLS, Pull
@@ -100,7 +101,7 @@ def words(text: str) -> int:
 
 def cell(text: object, longest: int = LONGEST) -> str:
     """Fit a text into a cell of a Markdown table, without this host's folders and addresses."""
-    words = re.sub(r"(?<![\w:/.])/(?:[^\s/'\"()]+/)+|(?<=\b0x)[0-9a-f]{6,}", "", " ".join(str(text).split()))
+    words = re.sub(r"(?<![\w:/.])/(?:[^\s/'\"()]+/)+", "", placeless(" ".join(str(text).split())))
     words = "".join(c for c in words if c.isprintable())
     return (words if len(words) <= longest else f"{words[:longest].rstrip()}…").replace("|", r"\|").replace("`", "'")
 

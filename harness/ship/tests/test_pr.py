@@ -178,7 +178,7 @@ def test_what_others_wrote_stays_in_its_cell(out, patches, monkeypatch):
     for table in tables(body):
         assert len({len(cells) for cells in table}) == 1
     assert str(ROOT.parent) not in body and "7f667d930a40" not in body
-    assert r"`TypeError: deaf a\|b 'c' d.py says <e> at 0x, see http://f.org/g/h`" in body
+    assert r"`TypeError: deaf a\|b 'c' d.py says <e> at 0x…, see http://f.org/g/h`" in body
 
 
 def test_there_is_no_kit_where_another_session_found_a_problem(out, patches):
