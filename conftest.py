@@ -31,7 +31,7 @@ TREE = pytest.StashKey[trees.Tree]()
 DEVICE = pytest.StashKey[torch.device]()
 # Fixtures that start programs, which takes seconds. With workers their tests run first, so that no worker is left waiting for
 # one of them at the end. In a single process they run last, because a quick test may stop the run earlier.
-PROGRAMS = {"complaints", "optimised", "installed"}
+PROGRAMS = {"complaints", "optimised", "installed_wheel"}
 
 # Use the same examples in every run, and report only the first failure, so that two runs can be compared.
 settings.register_profile(

@@ -139,7 +139,10 @@ def git(repository: Path, *arguments: str) -> str:
         ["git", *arguments], cwd=repository, env=world.environment(**world.NO_GIT, **NOBODY), capture_output=True, text=True
     )
     if done.returncode:
-        raise HarnessError(f"git {arguments[0]} failed: {(done.stderr or done.stdout).strip().splitlines()[0]}")
+        said = (done.stderr or done.stdout).strip().splitlines()
+        # Warnings come first, perhaps of another patch.
+        why = next((line for line in said if line.startswith(("error: ", "fatal: "))), said[0])
+        raise HarnessError(f"git {arguments[0]} failed: {why}")
     return done.stdout
 
 
@@ -153,8 +156,11 @@ def am(repository: Path, *patches: Path) -> None:
         git(repository, "am", "--quiet", *(str(patch.resolve()) for patch in patches))
     except HarnessError as error:
         begun = repository / ".git" / "rebase-apply" / "next"
-        number = int(begun.read_text()) if begun.is_file() else 1  # git does not begin if the first is not a commit
-        raise HarnessError(f"{patches[number - 1].name} does not apply with git am: {error}") from None
+        if begun.is_file():
+            patch = patches[min(int(begun.read_text()), len(patches)) - 1]
+        else:  # it cannot read the file that it names, or the first is not a commit
+            patch = next((each for each in patches if str(each.resolve()) in str(error)), patches[0])
+        raise HarnessError(f"{patch.name} does not apply with git am: {error}") from None
 
 
 def check_export(repository: Path, patches: Sequence[Path]) -> None:

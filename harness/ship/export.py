@@ -102,19 +102,21 @@ def _kinds(checkout: Path, base: str) -> dict[str, str]:
         HarnessError: a commit is a merge, or belongs in two places
     """
     log = series.git(
-        checkout, "log", "--reverse", "--name-only", "--no-renames", "--format=%x00%H%n%P%n%h, %s", f"{base}..HEAD"
+        checkout, "log", "--reverse", "--name-only", "--no-renames", "--format=%x00%H %P%x00%h, %s%x00", f"{base}..HEAD"
     )
     kinds = {}
-    for entry in log.split("\0")[1:]:
-        commit, parents, subject, *names = entry.splitlines()
-        if len(parents.split()) != 1:
+    fields = log.split("\0")[1:]
+    for commits, subject, names in zip(fields[::3], fields[1::3], fields[2::3], strict=True):
+        commit, *parents = commits.split()
+        if len(parents) != 1:
             raise HarnessError(f"{subject}: a merge cannot be a patch, rebase instead")
-        kinds[commit] = _kind(subject, list(filter(None, names)))
+        kinds[commit] = _kind(subject, list(filter(None, names.splitlines())))
     return kinds
 
 
 def _kind(subject: str, names: Sequence[str]) -> str:
-    kinds = {"" if name.startswith("src/") else "readme" if name == "README.md" else "checkout" for name in names}
+    # Git quotes a name with a character outside ASCII.
+    kinds = {"" if name.startswith(("src/", '"src/')) else "readme" if name == "README.md" else "checkout" for name in names}
     if kinds == {"readme", "checkout"}:
         return "checkout"
     if len(kinds) != 1:

@@ -54,6 +54,7 @@ def test_it_is_asked_as_python_is(python, tmp_path):
         "import sys; sys.exit(None)",
         "1 / 0",
         "import atexit; atexit.register(print, 'late')",
+        "import threading, time; threading.Thread(target=lambda: (time.sleep(0.2), print('later'))).start()",
         "import os; print('lost'); os._exit(3)",
     ],
 )
@@ -61,6 +62,20 @@ def test_it_ends_as_python_does(python, program):
     mine, own = run(python, "-c", program), run([sys.executable], "-c", program)
     assert (mine.returncode, mine.stderr.splitlines()[-1:]) == (own.returncode, own.stderr.splitlines()[-1:])
     assert mine.stdout == own.stdout or program.endswith("_exit(3)")  # its output may be flushed line by line
+
+
+def test_it_holds_only_its_own_descriptors_while_others_run(python):
+    with subprocess.Popen([*python, "-c", SLEEP], stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        program = "import os; print(sorted(os.listdir('/proc/self/fd')))"
+        assert run(python, "-c", program).stdout == run([sys.executable], "-c", program).stdout
+        other.kill()
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_its_stdin_stdout_and_stderr_may_be_closed(python, closed):
+    shell = f'"$@" {closed}'
+    assert run(["bash", "-c", shell, "bash", *python], "-c", "raise SystemExit(7)").returncode == 7
 
 
 def test_a_signal_that_ends_it_is_told(python):
@@ -173,18 +188,20 @@ def test_its_folder_is_in_memory_where_there_is_room_unless_tmpdir_names_another
         assert not Path(files["TMPDIR"]).exists()
 
 
-def test_nothing_is_left_where_who_started_it_was_killed(tmp_path):
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGHUP])
+def test_nothing_is_left_where_who_started_it_was_killed(tmp_path, stop):
     program = "import time; from harness import world; from harness.lane import warm\n"
     program += (
         "with warm.python('cpu', world.environment(), ['json']) as python: print(python[-1], flush=True); time.sleep(60)"
     )
     variables = world.environment(TMPDIR=str(tmp_path))
     with subprocess.Popen(
-        [sys.executable, "-c", program], cwd=ROOT, env=variables, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program], cwd=ROOT, env=variables, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as asked:
         folder = Path(asked.stdout.readline().strip()).parent
         assert folder.is_relative_to(tmp_path)
-        asked.kill()
+        # A terminal that closes signals all of them.
+        os.killpg(asked.pid, stop) if stop == signal.SIGHUP else asked.kill()
     end = time.monotonic() + 300
     while folder.exists() and time.monotonic() < end:
         time.sleep(0.05)

@@ -48,7 +48,8 @@ def python(lane: str, environment: Mapping[str, str], libraries: Sequence[str] =
     if executable == sys.executable and libraries == LIBRARIES:
         yield _client(address)
         return
-    with TemporaryDirectory(prefix="warm-", dir=_memory()) as folder:
+    # After Ctrl-C the processes may still write there. The server removes it when they have ended.
+    with TemporaryDirectory(prefix="warm-", dir=_memory(), ignore_cleanup_errors=True) as folder:
         address = str(Path(folder) / "socket")
         command = [sys.executable, "-m", "harness.lane.warm.server", address, *libraries]
         environment = {**environment, **ASKED_APART}

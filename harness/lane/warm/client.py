@@ -14,6 +14,9 @@ def main() -> int:
     """Wait for the process that the server forks, and return its exit status."""
     # On Ctrl-C that process ends by itself. Killing this one ends it too.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What is closed becomes the null device. Otherwise the socket would get the number of stdin, stdout or stderr.
+    while (nothing := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass
     asked = json.dumps({"arguments": sys.argv[2:], "folder": os.getcwd(), "environment": dict(os.environ)}).encode()
     with socket.socket(socket.AF_UNIX) as server:
         folder, name = os.path.split(sys.argv[1])
@@ -25,7 +28,6 @@ def main() -> int:
         with open(end, "wb") as pipe:
             pipe.write(asked)
         # Leave the pipes to that process alone, so that their other ends notice when it ends.
-        nothing = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(nothing, number)
         status = server.recv(4)

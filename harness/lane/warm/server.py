@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import types
@@ -21,7 +22,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from runpy import run_module
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from harness import ROOT
 
@@ -31,6 +32,8 @@ PATIENCE = 5  # seconds from SIGTERM to SIGKILL
 def main(address: str, *libraries: str) -> None:
     """Serve until stdin ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the forked processes get the signal directly
+    # A terminal that closes sends SIGHUP to all at once. The server has the folder to remove, then its stdin ends.
+    hangup = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     listener = socket.socket(socket.AF_UNIX)
     folder = Path(address).parent
     os.chdir(folder)  # an address has at most 107 bytes, and the path of TMPDIR may be longer
@@ -43,14 +46,16 @@ def main(address: str, *libraries: str) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     gc.collect()
     gc.freeze()  # otherwise each process spends half a second collecting the imported objects
-    _Server(listener).serve()
+    _Server(listener, hangup).serve()
     shutil.rmtree(folder, ignore_errors=True)  # after Ctrl-C nox soon kills the parent, which then leaves it behind
 
 
 class _Server:
     """Forks a process for each request, reports its exit status, and stops it when its client is gone or stdin ends."""
 
-    def __init__(self, listener: socket.socket) -> None:
+    def __init__(self, listener: socket.socket, hangup: Any) -> None:
+        """Serve a socket that listens; the processes handle SIGHUP as `hangup` says."""
+        self._hangup = hangup
         self._clients: dict[int, socket.socket] = {}  # by process
         self._deadlines: dict[int, float] = {}  # for processes that were told to stop
         self._open = True
@@ -86,6 +91,8 @@ class _Server:
     def _fork(self, client: socket.socket) -> None:
         _, numbers, _, _ = socket.recv_fds(client, 1, 4)
         if not numbers or not self._open:  # the client was killed before it asked, or it asked too late
+            for number in numbers:
+                os.close(number)
             self._events.unregister(client)
             client.close()
         elif process := os.fork():
@@ -97,9 +104,12 @@ class _Server:
             signal.set_wakeup_fd(-1)
             for caught in (signal.SIGCHLD, signal.SIGTERM):
                 signal.signal(caught, signal.SIG_DFL)
+            signal.signal(signal.SIGHUP, self._hangup)
             # Close them without telling the selector, whose state the parent shares.
-            for key in self._events.get_map().values():
-                os.close(key.fd)
+            registered = {key.fd for key in self._events.get_map().values()}
+            for number in registered.union(other.fileno() for other in self._clients.values()):
+                os.close(number)
+            self._events.close()
             self._wake.close()
             _become(numbers)
 
@@ -174,6 +184,7 @@ def _run(arguments: Sequence[str], folder: str) -> int:
 
 def _end(status: int) -> NoReturn:
     """Exit without tearing down thousands of modules, which takes a second."""
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, as Python does
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # the stream or its other end is closed

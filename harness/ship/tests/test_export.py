@@ -8,7 +8,7 @@ from harness import PATCHES, HarnessError
 from harness.package import series
 from harness.package.wheels import RELEASES
 from harness.ship.checkout import make
-from harness.ship.export import export, find_release
+from harness.ship.export import _kinds, export, find_release
 from harness.verdict.catalogue import CATALOGUE
 
 COUNT = len(series.trees.series())
@@ -62,6 +62,14 @@ def test_the_series_exports_to_itself(checkout, patches):
     assert run(checkout, patches) == []
     assert listed(patches) == before
     assert (patches.parent / CATALOGUE.name).read_bytes() == CATALOGUE.read_bytes()
+
+
+@pytest.mark.parametrize("message", ["Say\fa word", "Say\u2028a word"])
+def test_the_kind_of_a_commit_is_told_by_its_files_alone(checkout, message):
+    before = list(_kinds(checkout, find_release(checkout)).values())
+    commit(checkout, message, **{"src/liquid_audio/wörter.py": ("", "# A word\n")})
+    commit(checkout, message, **{"README.md": ("Liquid", "A liquid")})
+    assert list(_kinds(checkout, find_release(checkout)).values()) == [*before, "", "readme"]
 
 
 def test_a_commit_after_readmes_comes_before_it_and_what_upstream_merges_is_there(checkout, patches):

@@ -37,7 +37,7 @@ def unpacked(wheel, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def installed(wheel, tmp_path_factory):
+def installed_wheel(wheel, tmp_path_factory):
     """Python of an environment with the published package and the wheel over it."""
     python, _ = install(wheel, tmp_path_factory.mktemp("environment"))
     return python
@@ -107,13 +107,13 @@ def test_the_description_is_the_readme_as_the_series_leaves_it(unpacked):
     assert description == readme()
 
 
-def test_pip_installs_it_over_the_published_one(installed):
-    shown = subprocess.run([installed, "-m", "pip", "show", "--files", "liquid-audio"], capture_output=True, text=True)
+def test_pip_installs_it_over_the_published_one(installed_wheel):
+    shown = subprocess.run([installed_wheel, "-m", "pip", "show", "--files", "liquid-audio"], capture_output=True, text=True)
     assert f"\nVersion: {VERSION}\n" in shown.stdout
     assert f"liquid_audio-{VERSION}.dist-info/licenses/NOTICE" in shown.stdout
 
 
-def test_readme_goes_from_pip_to_a_transcript(installed, checkpoint, tmp_path):
+def test_readme_goes_from_pip_to_a_transcript(installed_wheel, checkpoint, tmp_path):
     """A 48 kHz stereo int16 file of the user's own, on a host without a GPU."""
     code, _ = EXAMPLES
     clip = next(clip for clip in clips() if clip.sampling_rate == 48_000 and clip.channels == 2)
@@ -124,5 +124,5 @@ def test_readme_goes_from_pip_to_a_transcript(installed, checkpoint, tmp_path):
         encoding="utf-8",
     )
     env = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run([installed, "-P", "example.py"], cwd=tmp_path, env=env, capture_output=True, text=True)
+    done = subprocess.run([installed_wheel, "-P", "example.py"], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert normalise(done.stdout) == clip.text, done.stderr
