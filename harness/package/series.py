@@ -156,7 +156,7 @@ def am(repository: Path, *patches: Path) -> None:
         git(repository, "am", "--quiet", *(str(patch.resolve()) for patch in patches))
     except HarnessError as error:
         begun = repository / ".git" / "rebase-apply" / "next"
-        if begun.is_file():
+        if begun.is_file():  # the number of a commit, of which a file may hold several
             patch = patches[min(int(begun.read_text()), len(patches)) - 1]
         else:  # it cannot read the file that it names, or the first is not a commit
             patch = next((each for each in patches if str(each.resolve()) in str(error)), patches[0])

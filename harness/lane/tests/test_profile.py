@@ -14,10 +14,10 @@ TESTS = """
 import subprocess, sys, time
 
 def test_waits_for_a_program():
-    subprocess.run([sys.executable, "-c", "import time; time.sleep(0.2)"])
+    subprocess.run([sys.executable, "-c", "import time; time.sleep(0.5)"])
 
 def test_thinks_for_itself():
-    end = time.monotonic() + 0.2
+    end = time.monotonic() + 0.5
     while time.monotonic() < end:
         sum(range(1000))
 """
@@ -33,7 +33,7 @@ def test_a_run_says_what_it_did(tmp_path, options):
     assert len(found) == (2 if options else 1)
     total = {kind: sum(seconds.get(kind, 0) for seconds in found) for kind in KINDS}
     assert {kind for seconds in found for kind in seconds} <= set(KINDS)
-    assert total["programs"] > 0.15 and total["tests"] > 0.15
+    assert total["programs"] > 0.4 and total["tests"] > 0.4
     assert total["decode"] == 0
 
 

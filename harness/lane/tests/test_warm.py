@@ -184,7 +184,8 @@ def test_its_folder_is_in_memory_where_there_is_room_unless_tmpdir_names_another
         with warm.python("cpu", world.environment(), LITTLE) as python:
             assert Path(python[-1]).is_relative_to(tmp_path) == expected
             files = warm.temporary(python)
-            run(python, "-c", "import tempfile; tempfile.mkdtemp()", env={**os.environ, **files})
+            made = run(python, "-c", "import tempfile; print(tempfile.mkdtemp())", env={**os.environ, **files})
+            assert made.stdout.startswith(files["TMPDIR"] + os.sep)
         assert not Path(files["TMPDIR"]).exists()
 
 
