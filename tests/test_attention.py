@@ -1,10 +1,7 @@
-"""flash-attention needs half precision and a GPU: it is chosen on CUDA hosts, and given up where it cannot run.
+"""flash-attention needs half precision and CUDA: it is chosen at load where the model has both, and not touched later.
 
-No test here computes with it. If it stays chosen, transformers reports that it is not installed.
+No test here computes with it. Where it is chosen, transformers reports that it is not installed.
 """
-
-import contextlib
-import copy
 
 import pytest
 import torch
@@ -12,21 +9,9 @@ import torch
 from harness.suite.speech import clips, normalise, transcribe
 
 CLIP = clips()[0]
-CHOSEN = "flash_attention_2"
+FLASH = "flash_attention_2"
 
 pytestmark = pytest.mark.core
-
-
-@pytest.fixture
-def flashing(models):
-    """Return a function that copies the model as a CUDA host with flash-attention loads it, whatever its device and dtype."""
-
-    def flashing(dtype):
-        model = copy.deepcopy(models(dtype))
-        model.lfm.config._attn_implementation = CHOSEN
-        return model
-
-    return flashing
 
 
 def hear(processor, model, dtype):
@@ -43,6 +28,16 @@ def installed(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
 
 
+@pytest.fixture
+def cuda_host(installed, monkeypatch):
+    """Let transformers answer as on a CUDA host that has flash-attention: it can be chosen for any model."""
+
+    def choose(self, name):
+        self.config._attn_implementation = name
+
+    monkeypatch.setattr("transformers.Lfm2Model.set_attn_implementation", choose)
+
+
 @pytest.mark.usefixtures("installed")
 def test_a_host_that_has_flash_attention_and_no_cuda_loads(liquid_audio, checkpoint, monkeypatch, device):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -50,28 +45,36 @@ def test_a_host_that_has_flash_attention_and_no_cuda_loads(liquid_audio, checkpo
     assert model.lfm.config._attn_implementation == "sdpa"
 
 
-@pytest.mark.usefixtures("installed")
-def test_a_cuda_host_that_has_flash_attention_asks_transformers_for_it(liquid_audio, checkpoint, monkeypatch):
-    asked = []
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr("transformers.Lfm2Model.set_attn_implementation", lambda self, name: asked.append(name))
-    liquid_audio.LFM2AudioModel.from_pretrained(checkpoint, device="cpu")
-    assert asked == [CHOSEN]
+@pytest.mark.usefixtures("cuda_host")
+@pytest.mark.parametrize("dtype", ["default", "bfloat16", "float16", "float32", "float64"])
+def test_flash_attention_is_chosen_for_half_precision_on_cuda(liquid_audio, checkpoint, monkeypatch, dtype):
+    monkeypatch.setattr("transformers.Lfm2Model.device", torch.device("cuda", 0))  # of the model, which is on the CPU
+    kwargs = {} if dtype == "default" else {"dtype": getattr(torch, dtype)}
+    model = liquid_audio.LFM2AudioModel.from_pretrained(checkpoint, device="cpu", **kwargs)
+    assert model.lfm.config._attn_implementation == ("sdpa" if dtype in ("float32", "float64") else FLASH)
 
 
-def test_a_model_in_float32_gives_the_spoken_words(processor, flashing):
-    assert hear(processor, flashing(torch.float32), torch.float32) == CLIP.text
+@pytest.mark.usefixtures("cuda_host")
+def test_a_model_in_float32_gives_the_spoken_words(liquid_audio, checkpoint, processor, device):
+    model = liquid_audio.LFM2AudioModel.from_pretrained(checkpoint, device=device, dtype=torch.float32).eval()
+    assert hear(processor, model, torch.float32) == CLIP.text
 
 
 @pytest.mark.host
-def test_a_model_on_the_cpu_gives_the_spoken_words(processor, flashing):
-    assert hear(processor, flashing(torch.bfloat16), torch.bfloat16) == CLIP.text
+@pytest.mark.usefixtures("cuda_host")
+def test_a_model_on_the_cpu_gives_the_spoken_words(liquid_audio, checkpoint, processor):
+    model = liquid_audio.LFM2AudioModel.from_pretrained(checkpoint, device="cpu").eval()
+    assert hear(processor, model, torch.bfloat16) == CLIP.text
 
 
-@pytest.mark.accelerator
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
-def test_what_flash_attention_can_compute_stays_with_it(processor, flashing, dtype):
-    model = flashing(dtype)
-    with contextlib.suppress(ImportError, ValueError):  # raised by transformers 5 and 4 if it is not installed
-        hear(processor, model, dtype)
-    assert model.lfm.config._attn_implementation == CHOSEN
+@pytest.mark.usefixtures("cuda_host")
+@pytest.mark.parametrize("implementation", ["eager", FLASH])
+def test_the_implementation_that_a_user_sets_stays(liquid_audio, checkpoint, processor, device, implementation):
+    model = liquid_audio.LFM2AudioModel.from_pretrained(checkpoint, device=device, dtype=torch.float32).eval()
+    model.lfm.set_attn_implementation(implementation)
+    if implementation == FLASH:  # which is not installed here: transformers 5 and 4 say so
+        with pytest.raises((ImportError, ValueError), match="(?i)flash|kernels"):
+            hear(processor, model, torch.float32)
+    else:
+        assert hear(processor, model, torch.float32) == CLIP.text
+    assert model.lfm.config._attn_implementation == implementation

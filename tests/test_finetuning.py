@@ -3,7 +3,6 @@
 Upstream's examples of both also run, with the series' changes, if `--checkout` names a checkout that contains them.
 """
 
-import copy
 import math
 import os
 import re
@@ -72,51 +71,13 @@ def test_a_dataset_holds_what_the_mapper_makes_of_each_chat(mapper, dataset_of, 
     assert all(sample.supervision_mask.any() for sample in samples)
 
 
-def test_a_device_computes_a_batch_under_its_own_autocast(cpu_mapper, models, device, record_property):
+@pytest.mark.accelerator
+def test_a_batch_may_be_on_another_device_than_the_model(cpu_mapper, models, device):
     from liquid_audio.data.dataloader import lfm2_collator
 
-    batch = lfm2_collator([cpu_mapper(chat("asr", SPOKEN[0]))]).to(device)
-    with torch.no_grad(), torch.autocast(device.type, dtype=torch.bfloat16):
-        found = models(torch.bfloat16)(batch).loss
-    record_property("digest", digest(found[None]))
-    assert found.isfinite()
-
-
-@pytest.mark.host
-@pytest.mark.filterwarnings("ignore:.*CUDA is not available:UserWarning")
-@pytest.mark.parametrize(("dtype", "given_up"), [("float16", True), ("bfloat16", False)])
-def test_float16_of_cudas_autocast_is_given_up_for_attention(liquid_audio, dtype, given_up):
-    from liquid_audio.model.conformer.utils import avoid_float16_autocast_context
-
-    # The state of torch.autocast("cuda"), which this also sets on a host without CUDA.
-    before = torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
-    torch.set_autocast_enabled("cuda", True)
-    torch.set_autocast_dtype("cuda", getattr(torch, dtype))
-    try:
-        context = avoid_float16_autocast_context()
-    finally:
-        torch.set_autocast_enabled("cuda", before[0])
-        torch.set_autocast_dtype("cuda", before[1])
-    assert isinstance(context, torch.autocast) == given_up
-
-
-def test_a_batch_without_audio_gives_every_parameter_of_the_encoder_a_gradient(models, device):
-    from liquid_audio.data.types import LFM2AudioModelInput
-
-    nothing = torch.empty(0, dtype=torch.long)
-    batch = LFM2AudioModelInput(
-        text=torch.tensor([[1, 2, 3]]),
-        audio_in=torch.empty(128, 0),
-        audio_in_lens=nothing,
-        audio_out=nothing.expand(8, 0),
-        modality_flag=torch.ones(1, 3, dtype=torch.long),
-        supervision_mask=torch.tensor([[False, True, True]]),
-    )
-    model = copy.deepcopy(models(torch.bfloat16))
-    model(batch.to(device)).loss.backward()
-    gradients = [parameter.grad for part in (model.conformer, model.audio_adapter) for parameter in part.parameters()]
-    assert all(gradient is not None and not gradient.any() for gradient in gradients)
-    assert model.lfm.embed_tokens.weight.grad.any()
+    batch, model = lfm2_collator([cpu_mapper(chat("tts", SPOKEN[0]))]), models(torch.bfloat16)
+    with torch.no_grad():
+        assert model(batch).loss.equal(model(batch.to(device)).loss)
 
 
 @pytest.fixture
@@ -128,6 +89,8 @@ def out(tmp_path):
 
 # torch 2.8 warns of this for every sequence of schedulers.
 @pytest.mark.filterwarnings("ignore:The epoch parameter in:UserWarning")
+# Off CUDA, upstream's encoder asks for CUDA's autocast when its own device autocasts. torch disables it with this warning.
+@pytest.mark.filterwarnings("ignore:CUDA is not available or torch_xla is imported:UserWarning")
 @pytest.mark.usefixtures("accelerate")
 @pytest.mark.parametrize("form", forms_to_train_on)
 def test_some_steps_lower_the_loss_and_leave_a_checkpoint_that_transcribes(
@@ -150,8 +113,6 @@ def test_some_steps_lower_the_loss_and_leave_a_checkpoint_that_transcribes(
         output_dir=str(out),
     )
     assert {tensor.device.type for tensor in trainer.model.state_dict().values()} == {device.type}
-    pinned = [loader.pin_memory for loader in (trainer.train_loader, trainer.val_loader)]
-    assert device.type != "cuda" or all(pinned)
     batch = lfm2_collator([data[index] for index in range(len(data))]).to(device)
     before = loss(trainer.model, batch)
     trainer.train()

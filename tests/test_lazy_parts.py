@@ -159,6 +159,19 @@ def test_mimi_loads_on_a_device_that_safetensors_cannot_address(fresh, elsewhere
     assert devices_of(fresh.to(elsewhere).mimi) == {elsewhere.type}
 
 
+@torch.no_grad()
+def test_mimi_that_is_streaming_goes_on_while_its_processor_moves(fresh, elsewhere):
+    mimi = fresh.mimi.eval()
+    frames = CODES.split(1, 2)
+    with mimi.streaming(1):
+        expected = [mimi.decode(frame) for frame in frames]
+    with mimi.streaming(1):
+        decoded = [mimi.decode(frames[0])]
+        fresh.to(elsewhere)
+        decoded += [mimi.decode(frame) for frame in frames[1:]]
+    torch.testing.assert_close(torch.cat(decoded, 2), torch.cat(expected, 2), rtol=0, atol=0)
+
+
 def test_a_loaded_mimi_follows_its_processor(fresh, elsewhere):
     assert devices_of(fresh.mimi) == {"cpu"}
     fresh.to(elsewhere)

@@ -48,6 +48,7 @@ def test_what_is_added_joins_the_chat(liquid_audio, fresh, elsewhere, add):
     fresh.to(elsewhere)
     add(chat)
     assert {tensor.device.type for tensor in chat.values()} == {"cpu"}
+    assert chat.device.type == "cpu"
     lengths = [chat[name].shape[1] for name in ("text", "audio_out", "modality_flag")]
     assert lengths == [1 + ADDED[add][0], ADDED[add][1], 1 + ADDED[add][2]]
 

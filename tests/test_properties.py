@@ -31,13 +31,10 @@ BURSTS = (np.sin(2 * np.pi * 20 * TIME + VOICE).clip(0.1) - 0.1) ** 2 / (1 + VOI
 NOISE = np.random.default_rng(20260101).normal(0, 0.03, (len(VOICE), len(TIME)))
 VOICES = BURSTS * (np.sin(2 * np.pi * (150 + 70 * VOICE) * TIME) + NOISE).clip(-1, 1)
 
-PCM = ("int16", "int32", "int8", "uint8", "uint16", "uint32")
+PCM = ("int16", "int32", "int8", "uint8")
 HALVES = ("float16", "bfloat16")
 RATES = (16_000, 8_000, 11_025, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000, 192_000, 1_000)
 NUMBERS = (int, float, np.int32, np.int64, np.uint32, np.float32, np.float64)
-WRONG_RATES = (True, np.True_, 0, 0.0, -1, -16_000, np.int64(-1), 16_000.5, np.float32(0.5))
-WRONG_RATES += (float("nan"), float("inf"), -float("inf"))
-NO_RATES = ("16000", b"16000", None, 16_000j, (16_000,), (16_000, 16_000))
 
 
 @dataclass(frozen=True)
@@ -62,24 +59,15 @@ class Form:
     flaw: str = ""
 
 
-SHAPE = r"shape \(samples,\), \(channels, samples\) or \(samples, channels\), got "
-FINITE = r"finite samples in \[-1, 1\], got NaN, infinity or samples too large to compute with"
-VALUES = ("NaN", "inf", "-inf", "1e200")
+SHAPE = r"\(samples,\) or up to 8 channels on either axis, got "
 FLAWS = {
-    "NaN": (ValueError, FINITE),
-    "inf": (ValueError, FINITE),
-    "-inf": (ValueError, FINITE),
-    "1e200": (ValueError, FINITE),
-    "0-D": (ValueError, SHAPE + r"\(\)"),
-    "3-D": (ValueError, SHAPE + r"\(1, \d+, \d+\)"),
-    "channels": (ValueError, SHAPE + r"\(\d+, \d+\)"),
-    "ambiguous": (ValueError, SHAPE + r"\(\d+, \d+\)"),
-    "short": (ValueError, SHAPE + r"\(\d+, \d+\)|at least 20ms of audio, got \d+ samples"),
-    "dtype": (TypeError, r"floating point audio in \[-1, 1\] or PCM of 8, 16 or 32 bits, got "),
-    "masked": (TypeError, "samples, got a masked array"),
-    "several": (TypeError, r"one waveform, got \d+ in a (list|tuple)"),
-    "rate": (ValueError, "the samples per second as a whole number above 1, got "),
-    "no rate": (TypeError, "the samples per second as a number, got "),
+    "0-D": (ValueError, SHAPE + r"\(\): "),
+    "3-D": (ValueError, SHAPE + r"\(1, \d+, \d+\): "),
+    "channels": (ValueError, SHAPE + r"\(\d+, \d+\): "),
+    "short": (ValueError, r"at least 20ms, got \d+ samples at [\d.]+Hz: "),
+    "dtype": (TypeError, r"floating point samples in \[-1, 1\] or PCM of 8, 16 or 32 bits, got torch\."),
+    "masked": (TypeError, "samples as a tensor, an array or a flat list, and then their rate, got MaskedArray: "),
+    "several": (TypeError, "samples as a tensor, an array or a flat list, and then their rate, got (list|tuple): "),
 }
 
 
@@ -138,9 +126,9 @@ DTYPES = {
     "array": ("float32", "float64", *PCM),
 }
 WRONG_DTYPES = {
-    "torch": ("bool", "int64", "uint64", "complex64", "complex128"),
-    "numpy": ("bool", "int64", "uint64", "complex64", "complex128", "object", "str", "bytes", "datetime64[s]"),
-    "list": ("bool", "int64", "complex64", "str"),
+    "torch": ("bool", "int64", "uint16", "uint64", "complex64", "complex128"),
+    "numpy": ("bool", "int64", "uint16", "uint64", "complex64", "complex128"),
+    "list": ("bool", "int64", "complex64"),
     "array": ("int64", "uint64"),
 }
 
@@ -150,36 +138,27 @@ def forms(draw: Callable, container: str, flaws: tuple[str, ...] = ("",), dtypes
     """Draw how audio is held. The simplest value comes first, because examples shrink to it."""
     flaw = draw(st.sampled_from(flaws))
     layout = draw(st.sampled_from(list(LAYOUTS[container])))
-    known = dtypes or DTYPES[container]
-    if flaw in VALUES:
-        known = tuple(dtype for dtype in known if dtype not in PCM)
-    dtype = draw(st.sampled_from(WRONG_DTYPES[container] if flaw == "dtype" else known))
+    dtype = draw(st.sampled_from(WRONG_DTYPES[container] if flaw == "dtype" else dtypes or DTYPES[container]))
     one = container == "array" or (container == "list" and flaw != "several")
     shape = "flat" if one else draw(st.sampled_from(fixed.get("shape", ("first", "last", "flat"))))
-    if shape == "flat" and flaw in ("0-D", "3-D", "channels", "ambiguous", "several"):
+    if shape == "flat" and flaw in ("0-D", "3-D", "channels", "several"):
         shape = "last"
     channels = 1 if shape == "flat" else draw(st.integers(*fixed.get("channels", (1, 8))))
     hertz = draw(st.just(16_000) | st.sampled_from(RATES))  # half of the forms are not resampled
     least = 319 * hertz // 16_000 + 1
-    samples = draw(st.integers(0, hertz // 12)) + max(least, 16 * channels)
+    samples = draw(st.integers(0, hertz // 12)) + max(least, channels + 1)  # the samples are the longer axis
     match flaw:
         case "channels":
             channels = 9
-        case "ambiguous":
-            channels, hertz = max(channels, 2), 50
-            samples = draw(st.integers(2, 16 * channels - 1))
         case "short":
             samples = draw(st.sampled_from((0, 1, least - 1)) | st.integers(0, least - 1))
-    wrong = {"rate": WRONG_RATES, "no rate": NO_RATES}
-    rate = draw(st.sampled_from(wrong[flaw])) if flaw in wrong else draw(st.sampled_from(NUMBERS))(hertz)
+    rate = draw(st.sampled_from(NUMBERS))(hertz)
     return Form(container, layout, dtype, shape, channels, samples, rate, flaw)
 
 
 def stored(form: Form, voices: np.ndarray = VOICES) -> Any:
     """Return the samples of a form, as a NumPy array, or as a tensor if they are bfloat16."""
     wave = voices[: form.channels, : form.samples].copy()
-    if form.flaw in VALUES:
-        wave[form.samples % form.channels, form.samples // 2] = float(form.flaw)
     if form.dtype in PCM:
         limits = np.iinfo(form.dtype)
         scaled = np.round(wave * 2 ** (limits.bits - 1)) + (limits.min == 0) * 2 ** (limits.bits - 1)
@@ -229,7 +208,7 @@ def shaped(form: Form, wave: Any) -> Any:
 def tolerance(form: Form) -> float:
     """Return how far the mel may be from the canonical one because of rounding."""
     canonical = form.container == "torch" and form.shape == "first" and form.channels == 1
-    if form.dtype in ("uint32", "longdouble") or (canonical and form.dtype == "float64"):
+    if form.dtype == "longdouble" or (canonical and form.dtype == "float64"):
         return 1e-2  # rounded to float32 at a different point
     return 1e-3 if form.channels > 1 else 1e-5
 
@@ -258,13 +237,13 @@ def distance(found: torch.Tensor, expected: torch.Tensor) -> float:
 IMPOSSIBLE = {
     "torch": ("masked", "several"),
     "numpy": ("several",),
-    "list": ("0-D", "3-D", "channels", "ambiguous", "masked"),
-    "array": ("0-D", "3-D", "channels", "ambiguous", "masked", "several"),
+    "list": ("0-D", "3-D", "channels", "masked"),
+    "array": ("0-D", "3-D", "channels", "masked", "several"),
 }
 
 # Tried first, so that the result of 1.3.0 depends neither on the seed nor on the version of hypothesis.
 FIRST = {
-    "torch": Form(flaw="NaN"),
+    "torch": Form(samples=319, flaw="short"),
     "numpy": Form("numpy"),
     "list": Form("list", dtype="float64", shape="flat"),
     "array": Form("array", shape="flat"),
@@ -275,15 +254,12 @@ TABLE = [
     *FIRST.values(),
     *(Form(dtype=dtype) for dtype in DTYPES["torch"]),
     *(Form("numpy", layout, shape="last", channels=8) for layout in LAYOUTS["numpy"]),
-    *(Form(flaw=flaw) for flaw in ("inf", "0-D", "3-D")),
+    *(Form(flaw=flaw) for flaw in ("0-D", "3-D")),
     Form(channels=9, flaw="channels"),
-    Form(channels=2, samples=31, rate=50, flaw="ambiguous"),
     Form(samples=319, flaw="short"),
     Form(dtype="int64", flaw="dtype"),
     Form("numpy", flaw="masked"),
     Form("list", dtype="float64", channels=2, flaw="several"),
-    *(Form(rate=rate, flaw="rate") for rate in (0, 16_000.5)),
-    Form(rate="16000", flaw="no rate"),
 ]
 
 
@@ -319,7 +295,7 @@ def test_any_array_gives_the_canonical_mel_or_an_error_that_names_what_is_wrong(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(Form(layout="moved"), True)
-@given(forms("torch", dtypes=("float32",)) | of(*LAYOUTS, flaws=("", "NaN", "rate")), st.booleans())
+@given(forms("torch", dtypes=("float32",)) | of(*LAYOUTS, flaws=("", "short")), st.booleans())
 def test_the_callers_data_stays_as_it_was_even_in_training(fresh, device, form, training):
     wave = held(form, device)
     before = content(wave)

@@ -17,7 +17,7 @@ SECTION = (
 STATEMENTS = ast.parse(CODE).body
 IMPORTS = "\n".join(ast.unparse(node) for node in STATEMENTS if isinstance(node, ast.Import | ast.ImportFrom))
 # Each other statement is an example, named after the first of these that it uses.
-SOURCES = ("soundfile", "librosa", "wavfile", "wave", "microphone", "example")
+SOURCES = ("soundfile", "librosa", "wavfile", "wave", "microphone", "row")
 EXAMPLES = {
     next(name for name in SOURCES if re.search(rf"\b{name}\b", code)): code
     for code in (ast.get_source_segment(CODE, node) for node in STATEMENTS)
@@ -38,7 +38,7 @@ def test_the_example_gives_the_spoken_words(processor, models, source, spoken):
     given = {
         "path": str(CLIPS / clip.file),
         "microphone": (rate, samples),
-        "example": {"array": samples / 32768, "sampling_rate": rate},
+        "row": {"audio": {"array": samples / 32768, "sampling_rate": rate}},
     }
     code = f"{IMPORTS}\n{EXAMPLES[source]}"
     heard = transcribe(processor, models(torch.float32), lambda chat: exec(code, {**given, "chat": chat}), torch.float32)

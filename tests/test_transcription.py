@@ -21,7 +21,6 @@ WAVE_DTYPES = {
     "int16": (0, 2**15),
     "int32": (0, 2**31),
     "uint8": (2**7, 2**7),
-    "uint16": (2**15, 2**15),
 }
 # The loudness of the voice on each channel, and the axis of the channels.
 SHAPES = {
@@ -115,8 +114,9 @@ def test_any_form_of_audio_gives_the_same_words(
     record_property("transcript", spoken.text)
     record_property("words", normalise(spoken.text) == clip.text)
     expected = canonical_mel(samples, clip.sampling_rate, DTYPES[dtype])
-    kept = (container, shape, wave_dtype) == ("torch", "1xn", "float64")
-    atol = FLOAT64_ATOL if kept else 1e-3 if len(SHAPES[shape][0]) > 1 else 0.0
+    channels = len(SHAPES[shape][0])
+    kept = (container, wave_dtype, channels) == ("torch", "float64", 1)
+    atol = FLOAT64_ATOL if kept else 1e-3 if channels > 1 else 0.0
     torch.testing.assert_close(spoken.mel, expected, rtol=CHAT_RTOL[dtype] if atol else 0.0, atol=atol)
     assert normalise(spoken.text) == clip.text
 

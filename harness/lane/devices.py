@@ -82,20 +82,6 @@ def refuse(name: str, reason: str | None) -> None:
         raise HarnessError(f"--device {name}: this {sys.platform} host cannot compute on it: {reason}")
 
 
-def preferred() -> torch.device:
-    """Return the device that "auto" chooses: cuda, mps or the accelerator that torch reports; cpu if that does not compute.
-
-    It is never xla, which torch does not report even after torch_xla is imported.
-    """
-    if torch.cuda.is_available():
-        first = torch.device("cuda")
-    elif torch.backends.mps.is_available():
-        first = torch.device("mps")
-    else:
-        first = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-    return first if usable(str(first)) else torch.device("cpu")
-
-
 def describe(name: str) -> str:
     """Return the model of a GPU, or of the processor for any other device. For xla, prepend the device that it computes on."""
     if _is_xla(name):

@@ -32,7 +32,6 @@ def check(upstream: Path | None = None, patches: Path = PATCHES) -> None:
     Raises:
         HarnessError: upstream could not take a patch as it is
     """
-    check_variants(patches)
     with checkout(upstream) as repository:
         before = _lint(repository)
         for patch in whole(patches) + (outside(patches) if upstream else []):
@@ -178,31 +177,6 @@ def check_export(repository: Path, patches: Sequence[Path]) -> None:
             raise HarnessError(
                 f"{name} is not what git exports: run `nox -s export -- CHECKOUT` on a checkout that has it as a commit"
             )
-
-
-def check_variants(patches: Path) -> None:
-    """Check that each variant for another release makes the changes of the patch of the same name, or is empty.
-
-    Raises:
-        HarnessError: a variant belongs to no patch or to no other release, or makes other changes
-    """
-    known = {patch.name: patch for patch in patches.glob("*.patch")}
-    others = wheels.RELEASES.keys() - {wheels.RELEASE.version}
-    for variant in sorted(set(patches.glob("*/*")) - {*whole(patches), *outside(patches)}):
-        name = variant.relative_to(patches).as_posix()
-        if variant.name not in known or variant.parent.name not in others:
-            raise HarnessError(f"patches/{name} is not a variant of a patch for another release: remove or rename it")
-        if variant.stat().st_size and _changes(variant) != _changes(known[variant.name]):
-            raise HarnessError(
-                f"patches/{name} does not make the changes of patches/{variant.name}: in a repository with liquid-audio "
-                f"{variant.parent.name} and the patches before, run `git am -C1` on that patch, and export it"
-            )
-
-
-def _changes(patch: Path) -> list[str]:
-    """List the message of a patch and the lines that it adds and removes, without context and line numbers."""
-    said, _, diff = patch.read_text(encoding="utf-8").partition("\n---\n")
-    return [said, *re.findall(r"^(?:diff --git .+|[+-].*)$", diff, re.MULTILINE)]
 
 
 def _lint(repository: Path) -> Counter[str]:

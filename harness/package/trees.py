@@ -38,18 +38,12 @@ class Tree:
     digest: str
 
 
-def series(patches: Path = PATCHES, version: str = RELEASE.version) -> list[Path]:
-    """List the patches in the order in which they apply.
-
-    A version may have variants in a folder of its name, each in place of the patch of the same name; an empty one leaves
-    it out.
-    """
+def series(patches: Path = PATCHES) -> list[Path]:
+    """List the patches in the order in which they apply."""
     found = sorted(patches.glob("*.patch"))
     if not found:
         raise HarnessError(f"no patches in {patches}: restore them with `git checkout -- patches`")
-    variants = {patch.name: patch for patch in (patches / version).glob("*.patch")}
-    chosen = (variants.get(patch.name, patch) for patch in found)
-    return [patch for patch in chosen if patch.stat().st_size]
+    return found
 
 
 def resolve(name: str, *, cache: Path = CACHE, patches: Path = PATCHES, release: Release = RELEASE) -> Tree:
@@ -68,9 +62,9 @@ def resolve(name: str, *, cache: Path = CACHE, patches: Path = PATCHES, release:
     if name == "upstream":
         return _build(name, release, [], cache)
     if name == "patched":
-        return _build(name, release, series(patches, release.version), cache)
+        return _build(name, release, series(patches), cache)
     if step := re.fullmatch(r"first-(\d+)", name):
-        return _build(name, release, series(patches, release.version)[: int(step[1])], cache)
+        return _build(name, release, series(patches)[: int(step[1])], cache)
     path = Path(name).resolve()
     if not (path / PACKAGE / "__init__.py").is_file():
         raise HarnessError(

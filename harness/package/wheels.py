@@ -20,7 +20,7 @@ class Release:
         version: as published
         sha256: of its wheel
         stack: one on which it can be imported
-        series: "applies", "variant" or "conflicts"
+        series: "applies" or "conflicts"
         without: ids of the bugs that it does not show, each with a pattern that its tests' results match there
     """
 

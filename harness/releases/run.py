@@ -118,19 +118,13 @@ def sample(bug: Bug, tests: list[str]) -> list[str]:
     return list(chosen)[:PER_BUG]
 
 
-def series_on(tree: Path, version: str) -> tuple[str, str]:
-    """Return "applies", "variant" or "conflicts" for the series on a release, with a sentence."""
-    plain = drift.examine(tree, trees.series())
-    if all(finding.state == "applies" for finding in plain):
+def series_on(tree: Path) -> tuple[str, str]:
+    """Return "applies" or "conflicts" for the series on a release, with a sentence."""
+    findings = drift.examine(tree, trees.series())
+    bad = [finding for finding in findings if finding.state != "applies"]
+    if not bad:
         return "applies", "the series applies"
-    kept = trees.series(version=version)
-    if kept != trees.series() and all(finding.state == "applies" for finding in drift.examine(tree, kept)):
-        others = [f"with patches/{version}/{patch.name}" for patch in kept if patch not in trees.series()]
-        names = {patch.name for patch in kept}
-        others += [f"without {patch.name}" for patch in trees.series() if patch.name not in names]
-        return "variant", f"the series applies {' and '.join(others)}"
-    bad = [finding for finding in plain if finding.state != "applies"]
-    return "conflicts", f"{len(bad)} of {len(plain)} patches do not apply, first {bad[0].patch}, which {bad[0].words}"
+    return "conflicts", f"{len(bad)} of {len(findings)} patches do not apply, first {bad[0].patch}, which {bad[0].words}"
 
 
 def judge(before: Run, after: Run | None, samples: Mapping[Bug, list[str]]) -> dict[str, Sampled]:
@@ -164,9 +158,7 @@ def problems(release: wheels.Release, record: Mapping[str, Any]) -> Iterator[str
         came = release.without.get(id, "")
         if found["state"] == "does not show" and came and not re.search(came, found["words"]):
             yield f"{release.version}: instead of {id}, tests give {found['words']}; harness/package/releases.toml says {came}"
-        # Tests that pass as published, or show the bug, must pass with the series, unless it lacks the bug's patch here.
-        if id in record["left out"]:
-            continue
+        # Tests that pass as published, or show the bug, must pass with the series.
         if (found["state"] == "shows" or found["words"] == "passes") and found["fixed"] not in (None, found["tests"]):
             yield f"{release.version}: {found['tests'] - found['fixed']} sampled tests of {id} do not pass with the series"
 
@@ -201,10 +193,8 @@ def _try(release: wheels.Release, tree: Path, bench: Bench) -> dict[str, Any]:
     """Load a release and, if that works, run the sampled tests on it as published and with the series."""
     record: dict[str, Any] = {"fails": _python(LOAD, tree, bench.checkpoint)[1]}
     if not record["fails"]:
-        record["series"], record["series words"] = series_on(tree, release.version)
-        applies = record["series"] != "conflicts"
-        kept = {patch.name for patch in trees.series(version=release.version)}
-        patched = trees.resolve("patched", release=release).path if applies else None
+        record["series"], record["series words"] = series_on(tree)
+        patched = trees.resolve("patched", release=release).path if record["series"] == "applies" else None
         bugs = {bug.id: Sampled("not run", reason) for bug, reason in bench.not_run.items()}
         for lane, samples in bench.samples.items():
             folder, tests = OUT / "releases" / bench.stack / lane, [t for tests in samples.values() for t in tests]
@@ -213,7 +203,6 @@ def _try(release: wheels.Release, tree: Path, bench: Bench) -> dict[str, Any]:
             before, after = (run(str(t), lane, folder, *QUIET)[0] if t else None for t in (tree, patched))
             assert before
             bugs |= judge(before, after, samples)
-        record["left out"] = [bug.id for samples in bench.samples.values() for bug in samples if bug.patch not in kept]
         record["bugs"] = {id: asdict(sampled) for id, sampled in bugs.items()}
     return record
 

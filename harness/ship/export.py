@@ -1,19 +1,18 @@
 """Write the series from a checkout of upstream's repository, where it is commits on top of the release.
 
 Whatever the order in the checkout, commits of the package come first, then those of README, then those of other files.
-Where a number changes, names in `patches/<version>/` and in the catalogue change too.
+Where a number changes, the catalogue's names change too.
 """
 
 import argparse
 import hashlib
 import re
 import tempfile
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness import PATCHES, HarnessError
 from harness.package import series, trees, wheels
-from harness.releases import drift
 from harness.verdict.catalogue import CATALOGUE
 
 # The kinds of commits by what they change, which are also folders of patches/, in the order of their numbers.
@@ -31,7 +30,7 @@ def export(checkout: Path, patches: Path = PATCHES, catalogue: Path = CATALOGUE)
         catalogue: bugs.toml, which names patches
 
     Returns:
-        a line for each patch that is new, gone, renamed, changed, or left out of a release
+        a line for each patch that is new, gone, renamed or changed
 
     Raises:
         HarnessError: the commits do not make a series
@@ -55,10 +54,8 @@ def export(checkout: Path, patches: Path = PATCHES, catalogue: Path = CATALOGUE)
     for name, data in new.items():
         (patches / name).parent.mkdir(exist_ok=True)
         (patches / name).write_bytes(data)
-    names = {_slug(Path(name)): Path(name).name for name in new}
-    _name(catalogue, names)
-    _follow({patch.name: names[slug] for slug, patch in old.items() if slug in names}, patches)
-    return [*said, *_leave_out([name for slug, name in names.items() if slug not in old], patches)]
+    _name(catalogue, {_slug(Path(name)): Path(name).name for name in new})
+    return said
 
 
 def find_release(checkout: Path) -> str:
@@ -142,7 +139,7 @@ def _format(checkout: Path, base: str, commits: Sequence[str], folder: Path) -> 
 
 
 def _place(exported: Sequence[Path], by_kind: dict[str, list[str]], patches: Path) -> dict[str, bytes]:
-    """Return the files of patches/ except variants: what was exported, and what is kept, with numbers that follow."""
+    """Return the files of patches/: what was exported, and what is kept, with numbers that follow."""
     left, found, number = list(exported), {}, 0
     for kind in KINDS:
         kept = sorted((patches / kind).glob("*.patch")) if kind and not by_kind[kind] else []
@@ -159,7 +156,7 @@ def _slug(patch: Path) -> str:
 
 
 def _listed(patches: Path) -> dict[str, Path]:
-    """Find the patches except variants, by their names without numbers."""
+    """Find the patches, by their names without numbers."""
     return {_slug(patch): patch for kind in KINDS for patch in sorted((patches / kind).glob("*.patch"))}
 
 
@@ -183,36 +180,6 @@ def _name(catalogue: Path, names: Mapping[str, str]) -> None:
     new = re.sub(r'(?<=^patch = ")\d+-(.+)\.patch(?="$)', lambda m: names.get(m[1], m[0]), text, flags=re.MULTILINE)
     if new != text:
         catalogue.write_text(new, encoding="utf-8")
-
-
-def _follow(names: Mapping[str, str], patches: Path) -> None:
-    """Give variants the new names of their patches."""
-    moves = [
-        (file, file.with_name(names[file.name])) for version in wheels.RELEASES for file in _variants(patches, version, names)
-    ]
-    # In two steps, because a variant may get the name that another one has.
-    for file, _ in moves:
-        file.rename(file.with_suffix(".moved"))
-    for file, target in moves:
-        file.with_suffix(".moved").rename(target)
-
-
-def _variants(patches: Path, version: str, names: Container[str]) -> list[Path]:
-    return [file for file in (patches / version).glob("*.patch") if file.name in names]
-
-
-def _leave_out(new: Sequence[str], patches: Path) -> Iterator[str]:
-    """For each other release that the series applies to, leave out, by an empty file, a new patch that does not apply."""
-    for version, release in wheels.RELEASES.items():
-        if release.series == "conflicts" or release is wheels.RELEASE:
-            continue
-        tree = trees.resolve("upstream", release=release).path
-        findings = drift.examine(tree, trees.series(patches, version))
-        for finding in findings:
-            if finding.patch in new and finding.state != "applies":
-                (patches / version).mkdir(exist_ok=True)
-                (patches / version / finding.patch).touch()
-                yield f"left out of {version}, to which it does not apply: {finding.patch}"
 
 
 def command(parser: argparse.ArgumentParser) -> None:

@@ -1,7 +1,6 @@
 """Put the last verdicts into README.md, their picture into .github/, and the table of bugs into patches/README.md."""
 
 import argparse
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -82,7 +81,6 @@ def by_patch(lanes: Sequence[views.Lane], patches: Path = PATCHES) -> str:
     names = lanes[0].record["series"]
     others = [file for file in series.whole(patches) + series.outside(patches) if file.name not in names]
     text = page.templates(autoescape=False).get_template("patches.md.jinja")
-    variants = sorted(folder.name for folder in patches.iterdir() if re.fullmatch(r"[\d.]+", folder.name))
     return text.render(
         version=lanes[0].record["release"]["version"],
         kinds=by_kind(bug["kind"] for bug in bugs),
@@ -90,7 +88,6 @@ def by_patch(lanes: Sequence[views.Lane], patches: Path = PATCHES) -> str:
         lanes=[lane.name for lane in lanes],
         patches=[about(patches / name) for name in names],
         outside=[about(file) for file in others],
-        variants=[f"[{name}]({name})" for name in variants],
         files=_files,
         cell=_cell,
         tally=_tally,

@@ -104,7 +104,7 @@ def read_catalogue(path: Path) -> Catalogue:
         reasons = tuple(Reason(**{**reason, "at": tuple(reason.get("at", ()))}) for reason in entry.pop("reasons"))
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
         bugs.append(Bug(reasons=reasons, **fields))
-    for id, n in Counter(bug.id for bug in bugs).items():
+    for id, n in Counter([*(bug.id for bug in bugs), *(entry["id"] for entry in data.get("retired", ()))]).items():
         if n > 1:
             raise HarnessError(f"{path.name} has the id {id} twice: ids are never reused")
     for bug in bugs:

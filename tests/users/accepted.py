@@ -29,7 +29,7 @@ def scipy_wavfile(chat: ChatState, path: str) -> None:
 
 def librosa_load(chat: ChatState, path: str) -> None:
     samples, rate = librosa.load(path, sr=None)
-    chat.add_audio(samples, rate)  # librosa annotates the rate as int | float
+    chat.add_audio(samples, int(rate))  # librosa annotates the rate as int | float
 
 
 def wave_module(chat: ChatState, path: str) -> None:
@@ -64,9 +64,9 @@ def gradio_microphone_typed(chat: ChatState, path: str) -> None:
     chat.add_audio(samples, rate)
 
 
-def datasets_fields(chat: ChatState, path: str) -> None:
-    example: dict[str, Any] = {"array": FLOATS, "sampling_rate": RATE}
-    chat.add_audio(example["array"], example["sampling_rate"])
+def datasets_row(chat: ChatState, path: str) -> None:
+    row: dict[str, Any] = {"audio": {"array": FLOATS, "sampling_rate": RATE}}
+    chat.add_audio(row["audio"]["array"], row["audio"]["sampling_rate"])
 
 
 def list_of_floats(chat: ChatState, path: str) -> None:
@@ -91,8 +91,6 @@ def numpy_uint8(chat: ChatState, path: str) -> None:
 def numpy_pcm(chat: ChatState, path: str) -> None:
     chat.add_audio(PCM.astype(np.int8), RATE)
     chat.add_audio(PCM.astype(np.int32), RATE)
-    chat.add_audio(PCM.astype(np.uint16), RATE)
-    chat.add_audio(PCM.astype(np.uint32), RATE)
 
 
 def numpy_float64(chat: ChatState, path: str) -> None:
@@ -101,11 +99,6 @@ def numpy_float64(chat: ChatState, path: str) -> None:
 
 def numpy_float32(chat: ChatState, path: str) -> None:
     chat.add_audio(FLOATS.astype(np.float32), RATE)
-
-
-def numpy_rate(chat: ChatState, path: str) -> None:
-    chat.add_audio(FLOATS, np.int64(RATE))
-    chat.add_audio(FLOATS, np.float32(RATE))
 
 
 def a_function_of_their_own(chat: ChatState, path: str) -> None:

@@ -14,6 +14,7 @@ def misuse(chat: ChatState, example: dict[str, Any], samples: npt.NDArray[np.flo
     # Their full scale is unknown.
     integers: list[int] = [0, 1]
     counts: npt.NDArray[np.int64] = np.arange(16_000)
+    wide: npt.NDArray[np.uint16] = np.zeros(16_000, np.uint16)
 
     chat.add_audio("speech.wav", 16_000)  # str
     chat.add_audio(b"RIFF", 16_000)  # bytes
@@ -28,6 +29,8 @@ def misuse(chat: ChatState, example: dict[str, Any], samples: npt.NDArray[np.flo
     chat.add_audio([samples, samples], 16_000)  # list-of-arrays
     chat.add_audio([[0.0, 0.5], [0.5, 0.0]], 16_000)  # list-of-lists
     chat.add_audio(counts, 16_000)  # int64
+    chat.add_audio(wide, 16_000)  # uint16
+    chat.add_audio(memoryview(b"RIFF"), 16_000)  # buffer
     chat.add_audio((16_000, samples), 16_000)  # gradio-tuple-whole
     chat.add_audio(samples, "16000")  # rate-str
     chat.add_audio(samples, None)  # rate-none

@@ -247,6 +247,18 @@ void fallback(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   for (auto value = stack->end() - op.schema().returns().size(); value != stack->end(); ++value) call.to_device(*value);
 }
 
+// Of an empty batch, torch takes the statistics in float64 on devices whose accumulate type it does not know. It knows those of
+// CUDA, MPS and XPU, so do not be stricter than they are.
+auto batch_norm(const at::Tensor& input, const std::optional<at::Tensor>& weight, const std::optional<at::Tensor>& bias,
+    const std::optional<at::Tensor>& mean, const std::optional<at::Tensor>& variance, bool training, double momentum, double eps,
+    bool cudnn) {
+  struct Lenient {
+    bool was;
+    ~Lenient() { strict = was; }
+  } const lenient{std::exchange(strict, strict && input.numel() > 0)};
+  return at::native::_batch_norm_impl_index(input, weight, bias, mean, variance, training, momentum, eps, cudnn);
+}
+
 at::Tensor refuse_autocast(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&, int64_t) {
   TORCH_CHECK(false, "torch.nn.functional.binary_cross_entropy and torch.nn.BCELoss are unsafe to autocast.");
 }
@@ -271,7 +283,11 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
   m.impl("as_strided", at::native::as_strided_tensorimpl);
   m.impl("view", at::native::view);
   m.impl("_reshape_alias", at::native::_reshape_alias);
+  m.impl("_batch_norm_impl_index", batch_norm);
 }
+
+// torch composes it of operations that autograd knows.
+TORCH_LIBRARY_IMPL(aten, AutogradPrivateUse1, m) { m.impl("_batch_norm_impl_index", batch_norm); }
 
 // On a device without a kernel for these, torch composes them from others. The CPU has a kernel, so leave the whole to it.
 TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {

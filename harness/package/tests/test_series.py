@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from harness import PATCHES, HarnessError
-from harness.package.series import am, check, check_export, check_message, check_variants, checkout, outside, whole
+from harness.package.series import am, check, check_export, check_message, checkout, outside, whole
 from harness.package.trees import digest, resolve, series
 
 
@@ -43,11 +43,11 @@ def test_a_line_that_would_have_to_be_stripped_is_refused(tmp_path, line):
 
 def test_what_a_checkout_alone_has_is_tried_there_and_nowhere_else(repository, monkeypatch, capsys):
     monkeypatch.setattr("harness.package.series._lint", lambda repository: Counter())
-    last = outside(PATCHES)[-1].name
+    first = outside(PATCHES)[0].name
     check()
-    said = f"{last} is not tried, because it changes files outside the wheel: pass `--checkout PATH`\n"
+    said = f"{first} is not tried, because it changes files outside the wheel: pass `--checkout PATH`\n"
     assert said in capsys.readouterr().out
-    with pytest.raises(HarnessError, match=f"^{last} does not apply with git am"):
+    with pytest.raises(HarnessError, match=f"^{first} does not apply with git am"):
         check(repository)  # which was made from a wheel
 
 
@@ -73,33 +73,3 @@ def test_a_file_that_is_no_commit_is_named(repository, tmp_path):
 def test_the_trees_are_what_git_am_makes(repository):
     am(repository, *series())
     assert digest(repository / "src" / "liquid_audio") == resolve("patched").digest
-
-
-@pytest.fixture
-def kept(tmp_path):
-    """The patches, with their variants for other releases."""
-    return shutil.copytree(PATCHES, tmp_path / "patches")
-
-
-def test_what_is_kept_for_other_releases_makes_the_same_changes(kept):
-    check_variants(kept)
-
-
-def test_a_variant_that_makes_other_changes_is_named(kept):
-    variant = kept / "1.1.0" / "0005-Choose-the-device-automatically-by-default.patch"
-    variant.write_text(
-        variant.read_text().replace('+        device: torch.device | str = "auto"', '+        device: str = "auto"')
-    )
-    with pytest.raises(
-        HarnessError, match=f"^patches/{variant.parent.name}/{variant.name} does not make the changes of patches/"
-    ):
-        check_variants(kept)
-
-
-@pytest.mark.parametrize("name", ["1.1.0/0001-Another.patch", "1.3.0/{}", "7.7.7/{}"])
-def test_a_variant_of_nothing_is_named(kept, name):
-    orphan = kept / name.format(series(kept)[0].name)
-    orphan.parent.mkdir(exist_ok=True)
-    orphan.touch()
-    with pytest.raises(HarnessError, match=r"^patches/\d.+ is not a variant of a patch for another release"):
-        check_variants(kept)

@@ -21,7 +21,7 @@ def export(folder: Path, pulls: Sequence[Pull], author: str, upstream: Path | No
         upstream: a checkout of upstream's repository; without one, patches of files outside the wheel are not tried
 
     Returns:
-        git's summary of what each changes, without the tests
+        git's summary of what each changes in the package
 
     Raises:
         HarnessError: upstream's linters complain about the tests, or a patch does not apply
@@ -36,7 +36,7 @@ def export(folder: Path, pulls: Sequence[Pull], author: str, upstream: Path | No
                 _send(patch, target / patch.name, author)
                 if upstream or patch.parent.name != "checkout":
                     series.am(repository, target / patch.name)
-            stats.append(series.git(repository, "diff", "--stat", before).rstrip())
+            stats.append(series.git(repository, "diff", "--stat", before, "--", "src").rstrip())
             number = int(pull.patches[-1].name[:4]) + 1
             if pull is pulls[0]:
                 _send(TOOLS, target / f"{number:04d}-{TOOLS.name}", author)

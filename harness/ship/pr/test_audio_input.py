@@ -1,21 +1,14 @@
-"""Audio in the forms in which people hold it: seconds on a CPU, without weights or network
+"""Audio as libraries return it: seconds on a CPU, without weights or network"""
 
-The tests are in the order of their commits.
-"""
-
-import io
 import json
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from liquid_audio import ChatState, LFM2AudioProcessor
-from liquid_audio.data.mapper import LFM2AudioChatMapper
-from liquid_audio.data.types import AudioSegment, ChatMessage
 
 # fmt: off
 PREPROCESSOR = dict(
@@ -54,17 +47,9 @@ def test_audio_of_any_source_gives_the_same_mel(processor, wave):
 
 @pytest.mark.parametrize(
     "wave",
-    [WAVE / 0, WAVE[:, :100], WAVE.long(), "speech.wav", [PCM, PCM]],
-    ids=["NaN", "short", "int64", "path", "batch"],
+    [WAVE[:, :100], WAVE.long(), "speech.wav", [PCM, PCM]],
+    ids=["short", "int64", "path", "batch"],
 )
-def test_what_is_no_audio_is_refused(processor, wave):
+def test_anything_else_is_refused(processor, wave):
     with pytest.raises((TypeError, ValueError), match=r"^expected .+, got "):
         mel(processor, wave)
-
-
-@pytest.mark.parametrize("role", ["user", "assistant"])
-def test_training_refuses_a_file_of_nan(processor, role):
-    file = io.BytesIO()
-    soundfile.write(file, np.full(RATE, np.nan), RATE, "FLOAT", format="WAV")
-    with pytest.raises(ValueError, match=r"^expected finite samples"):
-        LFM2AudioChatMapper(processor)([ChatMessage(role=role, content=[AudioSegment(audio=file.getvalue())])])

@@ -15,7 +15,6 @@ from transformers import PreTrainedTokenizerFast
 from liquid_audio import LFM2AudioModel, LFM2AudioProcessor
 from liquid_audio.moshi.models import loaders
 from liquid_audio.moshi.utils.compile import no_compile
-from liquid_audio.utils import get_model_dir
 
 # fmt: off
 LFM = dict(
@@ -68,13 +67,6 @@ def test_processor_and_model_choose_the_same_device(checkpoint):
     assert device_of(model) == processor.device.type
 
 
-@pytest.mark.parametrize("part", [LFM2AudioProcessor, LFM2AudioModel])
-def test_a_device_that_is_not_here_is_refused_with_a_note_on_those_that_are(checkpoint, part):
-    with pytest.raises(RuntimeError) as refused:
-        part.from_pretrained(checkpoint, device="gpu")
-    assert [note.partition(": ")[0] for note in getattr(refused.value, "__notes__", [])] == ["expected one of"]
-
-
 def test_the_demo_loads_on_one_device(checkpoint, monkeypatch):
     for module in ("processor", "model.lfm2_audio"):
         monkeypatch.setattr(f"liquid_audio.{module}.get_model_dir", lambda repo_id, revision: checkpoint)
@@ -83,5 +75,6 @@ def test_the_demo_loads_on_one_device(checkpoint, monkeypatch):
     assert device_of(demo["mimi"]) == device_of(demo["lfm2_audio"]) == demo["proc"].device.type
 
 
-def test_a_local_folder_is_taken_as_str(checkpoint):
-    assert get_model_dir(str(checkpoint)) == checkpoint
+@pytest.mark.parametrize("part", [LFM2AudioProcessor, LFM2AudioModel])
+def test_a_local_folder_is_taken_as_str(checkpoint, part):
+    part.from_pretrained(str(checkpoint), device="cpu")

@@ -1,12 +1,9 @@
-"""The device that processor, model and trainer are given: seconds on a CPU, with random weights, no network or accelerator
+"""The device that processor and model are given: seconds on a CPU, with random weights, no network or accelerator
 
 torch's meta device is the second device: it holds shapes but no values. The tests are in the order of their commits.
 """
 
-import copy
 import json
-import pickle
-from contextlib import nullcontext
 from functools import partial
 
 import pytest
@@ -16,9 +13,7 @@ from tokenizers import Tokenizer, models
 from transformers import Lfm2Config, PreTrainedTokenizerFast
 
 from liquid_audio import ChatState, LFM2AudioDetokenizer, LFM2AudioModel, LFM2AudioProcessor, detokenizer
-from liquid_audio.model.conformer.utils import avoid_float16_autocast_context
 from liquid_audio.moshi.models import loaders
-from liquid_audio.trainer import Trainer
 
 # fmt: off
 LFM = dict(
@@ -43,8 +38,6 @@ TRANSFORMER = dict(d_model=32, num_heads=2, num_layers=1, dim_feedforward=32, in
 # fmt: on
 
 CODES = torch.arange(8 * 4).reshape(1, 8, 4)
-RATE = 16_000
-WAVE = torch.linspace(0, 800, RATE).sin()[None]
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")
 
@@ -84,12 +77,6 @@ def model(checkpoint):
 def device_of(module):
     (device,) = {tensor.device.type for tensor in [*module.parameters(), *module.buffers()]}
     return device
-
-
-def mel(processor):
-    chat = ChatState(processor, dtype=torch.float32)
-    chat.add_audio(WAVE, RATE)
-    return chat.audio_in
 
 
 def test_decode_gives_audio_on_the_processors_device(processor):
@@ -132,32 +119,3 @@ class Elsewhere:
 def test_the_model_takes_inputs_from_any_device(model, processor):
     inputs = {name: Elsewhere(tensor) for name, tensor in ChatState(processor).items()}
     assert next(model.generate_sequential(**inputs)).device.type == "cpu"
-
-
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda p: pickle.loads(pickle.dumps(p))], ids=["deepcopy", "pickle"])
-def test_a_copied_processor_computes_by_itself(processor, copied):
-    expected, other = mel(processor), copied(processor)
-    processor.audio.featurizer.fb.zero_()
-    assert mel(other).equal(expected)
-
-
-def test_flash_attention_is_left_where_it_cannot_run(model, processor):
-    model.lfm.config._attn_implementation = "flash_attention_2"  # as in a model that was loaded on CUDA and moved to the CPU
-    assert next(model.generate_sequential(**ChatState(processor))).numel() == 1
-
-
-def test_a_chat_without_audio_is_answered_without_the_encoder(processor, model):
-    model.conformer = None
-    assert next(model.generate_sequential(**ChatState(processor))).numel() == 1
-
-
-def test_another_accelerators_autocast_is_not_taken_for_cudas(monkeypatch):
-    # As torch 2.14 answers if the accelerator is not CUDA and autocasts
-    monkeypatch.setattr("torch.is_autocast_enabled", lambda device_type="mps": device_type == "mps")
-    assert isinstance(avoid_float16_autocast_context(), nullcontext)
-
-
-def test_training_on_the_cpu_asks_for_no_pinned_memory(checkpoint, monkeypatch):
-    monkeypatch.setenv("ACCELERATE_TORCH_DEVICE", "cpu")
-    trainer = Trainer(checkpoint, train_data=[0], val_data=[0])
-    assert [loader.base_dataloader.pin_memory for loader in (trainer.train_loader, trainer.val_loader)] == [False, False]

@@ -43,7 +43,6 @@ with series.checkout() as repository:
 with series.checkout() as repository:
     series.am(repository, *series.whole(PATCHES))
     series.check_export(repository, series.whole(PATCHES))
-series.check_variants(PATCHES)
 assert {bug.patch for bug in read_catalogue(CATALOGUE).bugs} == {patch.name for patch in series.trees.series()}
 print(wheel.VERSION)
 """

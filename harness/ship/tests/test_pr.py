@@ -28,7 +28,6 @@ IDS = (
     "codes-left-behind",
     "mimi-through-safetensors",
     "cuda-by-default",
-    "no-fallback",
     "no-automatic-device",
     "demo-on-cuda",
 )
@@ -58,7 +57,7 @@ def bodies(out, patches, requests=None, others=()):
     ]
     lanes = kit.read(out, patches)
     lanes += [replace(lanes[0], name=name, record={**lanes[0].record, "lane": name}) for name in others]
-    facts = body.Facts(lanes, steps, [STAT] * len(requests), [True, True, False], PROOF)
+    facts = body.Facts(lanes, steps, [STAT] * len(requests), [True, True, True, False], PROOF)
     return {pull.name: body.body(pull, facts, patches) for pull in requests}
 
 
@@ -76,11 +75,11 @@ def test_the_numbers_are_those_of_the_verdict(out, patches):
     assert "\n- No test that passes on 1.3.0 fails with it: 1 on cpu and 1 on sim pass on both.\n" in body
     assert "- Of its 13 tests, 0 and 13 pass before its commits and after each." in body
     assert "Tests that show it: 2 on cpu and 2 on sim." in body
-    assert [row[-2].strip() for row in tables(body)[0][2:]] == ["1", "1", "1", "–", "–", "–", "–"]
+    assert [row[-2].strip() for row in tables(body)[0][2:]] == ["1", "1", "1", "–", "–", "–"]
     assert (
         STAT in body
         and "`processor.py:151`" in body
-        and f"**The whole proof**: {PROOF}. It applies to 1.3.0 without the other two.\n" in body
+        and f"**The whole proof**: {PROOF}. It applies to 1.3.0 by itself.\n" in body
     )
 
 
@@ -293,11 +292,10 @@ def test_each_pull_request_is_commits_of_one_sender_and_the_last_adds_its_tests(
     stats = export(tmp_path, REAL, "Some Sender <sender@example.invalid>")
     assert [folder.name for folder in sorted(tmp_path.iterdir())] == [pull.folder for pull in REAL]
     for pull, stat in zip(REAL, stats, strict=True):
-        tried = [patch for patch in pull.patches if patch.parent.name != "checkout"]
         *others, last = sorted((tmp_path / pull.folder).glob("*.patch"))
         own = [patch.name for patch in others if patch.name.partition("-")[2] != pulls.TOOLS.name]
         assert own == [patch.name for patch in pull.patches]
-        assert stat.splitlines()[-1].lstrip().partition(" ")[0] == str(len(changes(tried)))
+        assert stat.splitlines()[-1].lstrip().partition(" ")[0] == str(len(changes(pull.code)))
         texts = [patch.read_text(encoding="utf-8") for patch in (*others, last)]
         authors = {re.search("^From: (.+)", text, re.MULTILINE)[1] for text in texts}
         assert authors == {"Some Sender <sender@example.invalid>"}
@@ -309,8 +307,8 @@ def test_each_pull_request_is_commits_of_one_sender_and_the_last_adds_its_tests(
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("Pin-memory-for-CUDA-alone", "# ", r"0011-Pin-memory-for-CUDA-alone\.patch is in no pull request: add `Pin"),
-        ('alone = "device"', 'alone = "gone"', r"0011-Pin-memory-for-CUDA-alone\.patch is in no pull request: add `Pin"),
+        ("Do-not-ask", "# ", r"0008-Do-not-ask-.+\.patch is in no pull request: add `Do-not"),
+        ('training = "rest"', 'training = "gone"', r"0008-Do-not-ask-.+\.patch is in no pull request: add `Do-not"),
         ("[patches]", '[patches]\nAnother = "device"', "pulls.toml names the patch Another, which is not in the series"),
     ],
 )

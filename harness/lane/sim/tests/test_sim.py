@@ -183,6 +183,16 @@ def test_strict_mode_refuses_a_result_of_float64(accelerator, kernel, compute):
         compute(there)
 
 
+@pytest.mark.parametrize("train", [True, False], ids=["train", "eval"])
+def test_strict_mode_normalizes_an_empty_batch_as_accelerators_without_float64_do(accelerator, train):
+    sim.load(CACHE / "sim", strict=True)
+    norm = torch.nn.BatchNorm1d(3).train(train).to(accelerator)
+    norm(torch.empty(0, 3, 4, device=accelerator)).sum().backward()
+    assert norm.weight.grad.cpu().equal(torch.zeros(3))
+    with pytest.raises(TypeError, match="Cannot convert a SIM Tensor to float64"):
+        torch.empty(1, dtype=torch.float64, device=accelerator)
+
+
 @pytest.fixture
 def kernel():
     """Define torch.ops.sim_test.kernel with a CPU kernel in Python, as a library might, for the duration of the test."""
