@@ -253,7 +253,7 @@ def apply(session: nox.Session) -> None:
 
 @nox.session
 def pr(session: nox.Session) -> None:
-    """Write out/pr/: three pull requests with tests and descriptions; `-- --proof URL`, `-- --author "Name <address>"`."""
+    """Write out/pr/: four pull requests with tests and descriptions; `-- --proof URL`, `-- --author "Name <address>"`."""
     session.run(stack(session), "-m", "harness", "pr", *session.posargs)
 
 

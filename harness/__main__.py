@@ -16,7 +16,7 @@ COMMANDS = {
     "census": ("show.census", "rewrite tests/census.txt from the last verdicts; its diff shows what was added or removed"),
     "readme": ("show.readme", "put the last verdicts into README.md, .github/matrix.svg and patches/README.md"),
     "page": ("show.page", "draw the verdicts of out/ as out/report.html and out/matrix.svg"),
-    "pr": ("ship.pr.kit", "write out/pr/: three pull requests, each with its commits, tests and description"),
+    "pr": ("ship.pr.kit", "write out/pr/: four pull requests, each with its commits, tests and description"),
     "checkout": ("ship.checkout", "create a repository of the release, with the series as commits"),
     "export": ("ship.export", "write patches/ from the commits of a checkout of upstream's repository"),
     "guide": ("ship.guide", "follow 'Add a bug' in tests/README.md in a copy of this repository"),
