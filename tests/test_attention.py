@@ -73,7 +73,7 @@ def test_the_implementation_that_a_user_sets_stays(liquid_audio, checkpoint, pro
     model = liquid_audio.LFM2AudioModel.from_pretrained(checkpoint, device=device, dtype=torch.float32).eval()
     model.lfm.set_attn_implementation(implementation)
     if implementation == FLASH:  # which is not installed here: transformers 5 and 4 say so
-        with pytest.raises((ImportError, ValueError), match="(?i)flash|kernels"):
+        with pytest.raises((ImportError, ValueError), match=r"(?i)flash|kernels"):
             hear(processor, model, torch.float32)
     else:
         assert hear(processor, model, torch.float32) == CLIP.text
