@@ -55,6 +55,17 @@ def test_flash_attention_is_chosen_for_half_precision_on_cuda(liquid_audio, chec
 
 
 @pytest.mark.usefixtures("cuda_host")
+def test_flash_attention_is_chosen_for_the_default_dtype_of_torch(liquid_audio, checkpoint, monkeypatch):
+    monkeypatch.setattr("transformers.Lfm2Model.device", torch.device("cuda", 0))
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        model = liquid_audio.LFM2AudioModel.from_pretrained(checkpoint, device="cpu", dtype=None)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert model.lfm.config._attn_implementation == FLASH
+
+
+@pytest.mark.usefixtures("cuda_host")
 def test_a_model_in_float32_gives_the_spoken_words(liquid_audio, checkpoint, processor, device):
     model = liquid_audio.LFM2AudioModel.from_pretrained(checkpoint, device=device, dtype=torch.float32).eval()
     assert hear(processor, model, torch.float32) == CLIP.text

@@ -91,8 +91,8 @@ OTHERS = {
     "none": None,
 }
 WAYS_OUT = (
-    r"read a file with soundfile\.read\(file\), bytes with np\.frombuffer\(data, np\.int16\), .+ with NumPy, .+"
-    r'\["array"\] and \["sampling_rate"\] or as the \.data and \.sample_rate .+ np\.reshape\(segment\.get_array_of_samples'
+    r"read a file or io\.BytesIO with soundfile\.read, raw bytes with np\.frombuffer\(data, np\.int16\) .+ with NumPy, .+"
+    r'\["array"\] and \["sampling_rate"\] or its samples. \.data and \.sample_rate, .+ np\.reshape\(s\.get_array_of_samples'
 )
 
 
@@ -166,7 +166,7 @@ def test_a_list_of_integers_is_refused(chat):
 @pytest.mark.parametrize("other", OTHERS)
 def test_what_is_no_audio_is_refused_with_the_way_out(chat, other):
     kind = type(OTHERS[other]).__name__
-    with refused(TypeError, rf"^expected samples as .+, and then their rate, got {kind}: {WAYS_OUT}"):
+    with refused(TypeError, rf"^expected samples as .+, then their rate, got {kind}: {WAYS_OUT}"):
         chat.add_audio(OTHERS[other], RATE)
 
 
@@ -215,7 +215,9 @@ def test_refused_audio_leaves_the_chat_as_it_was(chat, wave):
 
 @pytest.mark.core
 @pytest.mark.parametrize(
-    "rate", [16_000.0, np.int64(16_000), np.float32(16_000), torch.tensor(16_000)], ids=lambda r: type(r).__name__
+    "rate",
+    [16_000.0, np.int64(16_000), np.int16(16_000), np.float16(16_000), np.float32(16_000), torch.tensor(16_000)],
+    ids=lambda r: type(r).__name__,
 )
 def test_any_whole_number_is_a_sampling_rate(liquid_audio, processor, rate):
     assert mel_of(liquid_audio, processor, SPEECH, rate).equal(mel_of(liquid_audio, processor, SPEECH))

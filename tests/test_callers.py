@@ -213,16 +213,16 @@ def test_what_datasets_leaves_encoded_gives_the_spoken_words(hears, spoken):
 # What people pass by mistake, and what the error says about it.
 MICROPHONE = (RATE, pcm("mono", "int16"))
 MISUSES = {
-    "gradio-swapped": (MICROPHONE, "as a tensor, an array or a flat list, and then their rate, got int: "),
+    "gradio-swapped": (MICROPHONE, "as a tensor, an array or a flat list, then their rate, got int: "),
     "gradio-swapped-numpy-rate": ((np.int64(RATE), MICROPHONE[1]), "floating point samples .+ or PCM of .+, got torch.int64$"),
-    "gradio-whole": ((MICROPHONE, RATE), "and then their rate, got tuple: "),
+    "gradio-whole": ((MICROPHONE, RATE), "then their rate, got tuple: "),
     "datasets-stereo-list": (
         (pcm("stereo", "float32").T.tolist(), RATE),
-        "got list: .* stack channels or join pieces with NumPy",
+        "got list: .* join or stack with NumPy",
     ),
     "datasets-whole": (({"array": pcm("mono", "float32"), "sampling_rate": RATE}, RATE), r'got dict: .* its \["array"\] and'),
-    "wave-bytes": ((MICROPHONE[1].tobytes(), RATE), r"got bytes: .* bytes with np\.frombuffer\(data, np\.int16\)"),
-    "path": ((CLIPS / SPOKEN["mono"].file, RATE), r"got PosixPath: read a file with soundfile\.read\(file\)"),
+    "wave-bytes": ((MICROPHONE[1].tobytes(), RATE), r"got bytes: .* raw bytes with np\.frombuffer\(data, np\.int16\)"),
+    "path": ((CLIPS / SPOKEN["mono"].file, RATE), r"got PosixPath: read a file or io\.BytesIO with soundfile\.read"),
 }
 
 

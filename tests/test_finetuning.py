@@ -71,6 +71,19 @@ def test_a_dataset_holds_what_the_mapper_makes_of_each_chat(mapper, dataset_of, 
     assert all(sample.supervision_mask.any() for sample in samples)
 
 
+def test_what_the_mapper_makes_is_a_batch(cpu_mapper, models, device, record_property):
+    from liquid_audio.data.types import LFM2AudioModelInput
+
+    sample = cpu_mapper(chat("tts", SPOKEN[0]))
+    names = LFM2AudioModelInput.__slots__
+    for name in names:
+        setattr(sample, name, getattr(sample, name).to(device))
+    with torch.no_grad():
+        loss = models(torch.bfloat16)(sample).loss  # a sample has no method `to`
+    record_property("digest", digest(loss[None]))
+    assert loss.isfinite()
+
+
 @pytest.mark.accelerator
 def test_a_batch_may_be_on_another_device_than_the_model(cpu_mapper, models, device):
     from liquid_audio.data.dataloader import lfm2_collator

@@ -54,6 +54,25 @@ def test_what_is_added_joins_the_chat(liquid_audio, fresh, elsewhere, add):
 
 
 @pytest.mark.core
+def test_a_subclass_may_ask_for_the_device_before_its_chat_has_text(liquid_audio, processor):
+    class Chat(liquid_audio.ChatState):
+        def __init__(self, processor):
+            self.proc = processor
+            self.text = torch.tensor([[1]], device=self.device)
+
+    assert Chat(processor).device.type == processor.device.type
+
+
+@pytest.mark.core
+@pytest.mark.accelerator
+def test_audio_joins_the_audio_of_a_chat_whose_text_the_caller_moves(liquid_audio, processor, device):
+    chat = liquid_audio.ChatState(processor)
+    chat.text = chat.text.cpu()
+    chat.add_audio(CLIP.mono(), CLIP.sampling_rate)
+    assert chat.audio_in.device.type == device.type
+
+
+@pytest.mark.core
 def test_what_is_appended_comes_last(liquid_audio, processor):
     chat = liquid_audio.ChatState(processor)
     append(chat)

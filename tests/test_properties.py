@@ -66,8 +66,8 @@ FLAWS = {
     "channels": (ValueError, SHAPE + r"\(\d+, \d+\): "),
     "short": (ValueError, r"at least 20ms, got \d+ samples at [\d.]+Hz: "),
     "dtype": (TypeError, r"floating point samples in \[-1, 1\] or PCM of 8, 16 or 32 bits, got torch\."),
-    "masked": (TypeError, "samples as a tensor, an array or a flat list, and then their rate, got MaskedArray: "),
-    "several": (TypeError, "samples as a tensor, an array or a flat list, and then their rate, got (list|tuple): "),
+    "masked": (TypeError, "samples as a tensor, an array or a flat list, then their rate, got MaskedArray: "),
+    "several": (TypeError, "samples as a tensor, an array or a flat list, then their rate, got (list|tuple): "),
 }
 
 

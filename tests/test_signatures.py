@@ -39,6 +39,15 @@ def test_the_waveform_is_annotated(liquid_audio):
 
 
 def test_the_waveform_is_documented(liquid_audio):
-    said = ["(samples,)", "(channels, samples)", "(samples, channels)", "[-1, 1]", "PCM", "per second", "20ms", "soundfile"]
+    said = [
+        "(samples,)",
+        "(channels, samples)",
+        "(samples, channels)",
+        "[-1, 1]",
+        "full scale",
+        "per second",
+        "20ms",
+        "soundfile",
+    ]
     said += ["Up to 8 channels", "Interleaved", "not a batch", "TypeError:", "ValueError:"]
     assert unsaid(liquid_audio.ChatState.add_audio, *said) == []
