@@ -23,7 +23,7 @@ from harness.table import Table
 RATE, SECONDS, ROUNDS = 16_000, 10, 15
 SHAPES = {"(n,)": "1d", "(1, n)": "row", "(n, 1)": "column", "(2, n)": "channels", "(n, 2)": "frames"}
 FLOATS = ("float32", "float64", "float16", "bfloat16")
-PCM = ("int16", "int32", "int8", "uint8", "uint16", "uint32")
+PCM = ("int16", "int32", "int8", "uint8")
 
 
 @dataclass(frozen=True)
@@ -77,19 +77,19 @@ def _place(value: object) -> int | None:
     return value.untyped_storage().data_ptr() if isinstance(value, torch.Tensor) else None
 
 
-def copied(form: Form, to_mono: Callable[..., tuple[torch.Tensor, int]]) -> Copied:
+def copied(form: Form, to_mono: Callable[[Any], torch.Tensor]) -> Copied:
     """Count what `to_mono` allocates for a form: torch's tensors one by one, and NumPy's arrays together.
 
     NumPy's arrays are all alive when the last one is made, so that their peak is their sum.
     """
     import tracemalloc
 
-    to_mono(form.audio, RATE)  # the first call of a kind allocates what is not a copy
+    to_mono(form.audio)  # the first call of a kind allocates what is not a copy
     with _Made() as made:
         tracemalloc.start()
         before, _ = tracemalloc.get_traced_memory()
         tracemalloc.reset_peak()
-        mono, _ = to_mono(form.audio, RATE)
+        mono = to_mono(form.audio)
         by_numpy = tracemalloc.get_traced_memory()[1] - before
         tracemalloc.stop()
     # Less than half a byte a value is not an array of samples, but what Python itself holds.
