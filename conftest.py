@@ -7,37 +7,41 @@ pytest --checkout ../checkout   with the examples of upstream's repository, whic
 """
 
 import copy
-import json
 import os
 import random
-import subprocess
 import sys
-import traceback
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+NEEDED = ("filelock", "hypothesis", "packaging", "pytest_reportlog", "pytest_socket", "scipy", "soundfile", "torch", "xdist")
+if missing := [name for name in NEEDED if find_spec(name) is None]:
+    sys.exit(f"the suite needs {', '.join(missing)}: run `python -m pip install -r harness/stacks/tools.in liquid-audio`")
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
 
 import pytest
 import torch
 from hypothesis import settings
+from hypothesis.database import DirectoryBasedExampleDatabase
 
-from harness import ROOT, HarnessError
-from harness.lane import devices
+from harness import CACHE, HarnessError
+from harness.lane import devices, stacks
 from harness.package import series, trees
 from harness.package.checkpoint import complete
+from harness.suite import expected
 from harness.suite.speech import digest, mel
 
 TREE = pytest.StashKey[trees.Tree]()
 DEVICE = pytest.StashKey[torch.device]()
-# Fixtures that start programs, which takes seconds. With workers their tests run first, so that no worker is left waiting for
-# one of them at the end. In a single process they run last, because a quick test may stop the run earlier.
-PROGRAMS = {"complaints", "optimised", "installed_wheel"}
 
 # Use the same examples in every run, and report only the first failure, so that two runs can be compared.
 settings.register_profile(
     "default", max_examples=60, derandomize=True, database=None, deadline=None, report_multiple_bugs=False, print_blob=False
 )
-settings.register_profile("many", settings.get_profile("default"), max_examples=5_000)
+# New ones each time, and first those that failed before.
+FAILED = DirectoryBasedExampleDatabase(CACHE / "hypothesis")
+settings.register_profile("many", deadline=None, max_examples=5_000, derandomize=False, database=FAILED)
 settings.load_profile("default")
 
 
@@ -48,11 +52,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--checkpoint", type=Path, help="folder of a real checkpoint (default: the tiny one in fixtures/)")
     group.addoption("--checkout", type=Path, help="checkout of upstream's repository, to run its examples (default: left out)")
     group.addoption("--shuffle", type=int, metavar="SEED", help="run the tests in a random order, the same for the same seed")
-    group.addoption("--collected", type=Path, help="write the ids of the collected tests to this file, as JSON")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Put the tree on the path before anything imports liquid_audio, and reject a device that does not compute."""
+    if not config.getoption("device").startswith("cuda"):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # "auto" would choose it
     try:
         tree = config.stash[TREE] = trees.resolve(config.getoption("tree"))
         config.stash[DEVICE] = devices.require(config.getoption("device"))
@@ -64,6 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
     checkout = config.getoption("checkout")
     if checkout and not (checkout / "examples").is_dir():
         raise pytest.UsageError(f"--checkout {checkout}: expected a checkout of upstream's repository, with examples/")
+    config.pluginmanager.register(expected)
     sys.path.insert(0, str(tree.path))
     # One thread: the workers fill the cores, and the order of additions is the same in both runs.
     torch.set_num_threads(1)
@@ -100,23 +106,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in left_out]
     if (seed := config.getoption("shuffle")) is not None:
         random.Random(seed).shuffle(items)
-    else:
-        last = not hasattr(config, "workerinput")
-        items.sort(key=lambda item: PROGRAMS.isdisjoint(getattr(item, "fixturenames", ())) != last)
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    if not hasattr(session.config, "workerinput") and session.items:
-        _write_collected(session.config, [item.nodeid for item in session.items])
-
-
-def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
-    _write_collected(node.config, ids)
-
-
-def _write_collected(config: pytest.Config, ids: list[str]) -> None:
-    if path := config.getoption("collected"):
-        path.write_text(json.dumps(sorted(ids)))
+    expected.mark(config, items, config.stash[TREE].name, config.stash[DEVICE].type, stacks.own_stack())
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -126,33 +116,6 @@ def pytest_runtest_call(item: pytest.Item) -> None:
         torch.default_generator.manual_seed(0)  # torch.manual_seed also looks for GPUs, which takes a millisecond
     else:
         torch.manual_seed(0)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Record the type and message of an exception where the verdict finds them."""
-    if call.excinfo is not None:
-        frames = list(traceback.walk_tb(call.excinfo.tb))
-        package = f"{item.config.stash[TREE].path / trees.PACKAGE}{os.sep}"
-        # Compare strings, because building and comparing paths takes longer than most of the tests.
-        inside = [code for code in (frame.f_code for frame, _ in frames) if code.co_filename.startswith(package)]
-        (last, line), code = frames[-1], inside[-1] if inside else None
-        # An exception from an object of the test counts as the test's, even if the package called that object.
-        if last.f_code.co_filename.startswith((f"{item.path.parent}{os.sep}", f"{ROOT / 'harness'}{os.sep}")):
-            code = None
-        item.user_properties.append(
-            (
-                "exception",
-                {
-                    "type": call.excinfo.type.__name__,
-                    "message": str(call.excinfo.value),
-                    "where": f"{Path(last.f_code.co_filename).name}:{line}",
-                    # The innermost function of the package; empty if the test itself raised.
-                    "place": f"{Path(code.co_filename.removeprefix(package)).as_posix()}:{code.co_name}" if code else "",
-                },
-            )
-        )
-    return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -228,33 +191,6 @@ def canonical_mel(processor: Any) -> Callable[[torch.Tensor, int, torch.dtype], 
         return known[key]
 
     return of
-
-
-@pytest.fixture(scope="session")
-def optimised(liquid_audio: Any) -> Iterator[Callable[[str], Any]]:
-    """Run programs under `python -O`, all in one process. Each program leaves its result in `found`."""
-    answer = f"""
-import json, sys
-sys.path[:0] = {[str(Path(liquid_audio.__file__).parent.parent), str(ROOT)]!r}
-import torch
-torch.set_num_threads(1)
-answers, sys.stdout = sys.stdout, sys.stderr
-for program in sys.stdin:
-    names = {{}}
-    exec(json.loads(program), names)
-    print(json.dumps(names["found"]), file=answers, flush=True)
-"""
-    command = [sys.executable, "-O", "-c", answer]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        asked, answers = process.stdin, process.stdout
-        assert asked and answers
-
-        def ask(program: str) -> Any:
-            print(json.dumps(program), file=asked, flush=True)
-            return json.loads(answers.readline())
-
-        yield ask
-        asked.close()
 
 
 @pytest.fixture

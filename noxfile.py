@@ -94,14 +94,8 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
-def profile(session: nox.Session) -> None:
-    """Print where a run spends its time, and the slowest tests: `nox -s profile -- --device cpu`, `-- -- -k stereo`."""
-    session.run(stack(session), "-m", "harness", "profile", *session.posargs)
-
-
-@nox.session
 def properties(session: nox.Session) -> None:
-    """Try 20,000 forms of audio on the patched package, 5,000 in each container, and 5,000 for every other property."""
+    """Try 20,000 new forms of audio on the patched package, 5,000 in each container, and 5,000 for every other property."""
     options = ("--tree", "patched", "--hypothesis-profile", "many", "--numprocesses", "logical")
     session.run(stack(session), "-m", "pytest", "tests/test_properties.py", *options, *session.posargs)
 
@@ -119,6 +113,7 @@ def lint(session: nox.Session) -> None:
     session.run(str(tools / "actionlint"), "-shellcheck", str(tools / "shellcheck"), "-pyflakes=", *workflows)
     session.run(str(tools / "zizmor"), "--offline", "--persona=pedantic", "--quiet", *workflows)
     session.run(python, "-m", "harness", "series", *session.posargs)
+    session.run(python, "-m", "harness", "readme", "--check")
 
 
 @nox.session
@@ -143,15 +138,6 @@ def census(session: nox.Session) -> None:
 def guide(session: nox.Session) -> None:
     """Follow "Add a bug" in tests/README.md to the letter, with its invented bug, in a copy of the repository."""
     session.run(stack(session), "-m", "harness", "guide", sys.executable)
-
-
-@nox.session
-def releases(session: nox.Session) -> None:
-    """Try every published release, with and without the series, on a stack where it imports, and write out/releases.md."""
-    for name in ("floor", "pinned"):
-        # Status 1 is a verdict too. The last command sums them up.
-        session.run(stack(session, name), "-m", "harness", "releases", "--stack", name, success_codes=[0, 1])
-    session.run(stack(session), "-m", "harness", "releases")
 
 
 @nox.session
@@ -209,12 +195,6 @@ def mutants(session: nox.Session) -> None:
 def rivals(session: nox.Session) -> None:
     """Run the suite on the other fixes in circulation, and show what each fixes, what it leaves, and why it is rejected."""
     session.run(stack(session), "-m", "harness", "rivals", *session.posargs)
-
-
-@nox.session
-def repeat(session: nox.Session) -> None:
-    """Give the CPU's verdict ten times, in shuffled orders and with random numbers of workers: `nox -s repeat -- --times 2`."""
-    session.run(stack(session), "-m", "harness", "repeat", *session.posargs)
 
 
 @nox.session

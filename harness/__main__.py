@@ -10,7 +10,6 @@ from harness.command import status
 COMMANDS = {
     "verdict": ("show.verdict", "run the suite on both trees and compare"),
     "test": ("lane.test", "run the suite on the patched tree, and the tests of harness/"),
-    "profile": ("lane.profile", "print where a run of the suite spends its time"),
     "tree": ("package.trees", "build a tree and print its folder, for PYTHONPATH"),
     "series": ("package.series", "check that the patches apply, re-export to the same bytes, and lint clean"),
     "census": ("show.census", "rewrite tests/census.txt from the last verdicts; its diff shows what was added or removed"),
@@ -21,13 +20,10 @@ COMMANDS = {
     "export": ("ship.export", "write patches/ from the commits of a checkout of upstream's repository"),
     "guide": ("ship.guide", "follow 'Add a bug' in tests/README.md in a copy of this repository"),
     "evidence": ("verdict.evidence", "run a lane, and write its verdict to fixtures/evidence/, to be committed"),
-    "releases": ("releases.run", "try every published release, with and without the series"),
     "drift": ("releases.drift", "say what became of each patch in a newer release or in a checkout"),
     "necessity": ("worth.necessity", "show that every piece of the series is needed, and what each patch changes"),
     "mutants": ("worth.mutants", "break each changed line, and see which test notices"),
     "rivals": ("worth.rivals", "run the suite on the other fixes in circulation, and check why it rejects each"),
-    "repeat": ("worth.repeat", "repeat a verdict, and check that it stays the same"),
-    "gate": ("verdict.gate", "check that every lane of a CI run reported a verdict that holds"),
     "wheel": ("ship.wheel", "build a wheel of the patched package in out/dist/"),
     "apply": ("ship.apply", "patch the liquid-audio installed in an environment, in place"),
 }

@@ -2,6 +2,7 @@
 
 from itertools import groupby
 
+import liquid_audio
 import pytest
 import torch
 
@@ -36,7 +37,7 @@ def runs(text, frames):
     return found
 
 
-def begin(liquid_audio, processor, dtype, instruction):
+def begin(processor, dtype, instruction):
     """Begin a chat with an instruction."""
     chat = liquid_audio.ChatState(processor, dtype=dtype)
     chat.new_turn("system")
@@ -57,16 +58,16 @@ def ask(chat, turn):
     return clip.text if clip else turn
 
 
-def speak(liquid_audio, processor, model, text, **sampling):
+def speak(processor, model, text, **sampling):
     """Speak a text, as upstream's README does."""
-    chat = begin(liquid_audio, processor, next(model.parameters()).dtype, "Perform TTS. Use the UK male voice.")
+    chat = begin(processor, next(model.parameters()).dtype, "Perform TTS. Use the UK male voice.")
     ask(chat, text)
     return list(model.generate_sequential(**chat, max_new_tokens=512, **sampling))
 
 
-def converse(liquid_audio, processor, model, turns, **sampling):
+def converse(processor, model, turns, **sampling):
     """Chat, as upstream's README does. Yields the words so far and the generated tokens for each turn."""
-    chat = begin(liquid_audio, processor, next(model.parameters()).dtype, "Respond with interleaved text and audio.")
+    chat = begin(processor, next(model.parameters()).dtype, "Respond with interleaved text and audio.")
     words = []
     for turn in turns:
         words.append(ask(chat, turn))
@@ -86,8 +87,8 @@ def converse(liquid_audio, processor, model, turns, **sampling):
         for text in SAYS
     ],
 )
-def test_a_text_is_spoken_by_the_codes_of_its_words(liquid_audio, processor, models, record_property, text):
-    tokens = speak(liquid_audio, processor, models(torch.float32), text)
+def test_text_to_speech_generates_expected_codes(processor, models, record_property, text):
+    tokens = speak(processor, models(torch.float32), text)
     record_property("digest", digest(*tokens))
     written, frames = by_kind(tokens)
     assert written[-1] == IM_END
@@ -95,8 +96,8 @@ def test_a_text_is_spoken_by_the_codes_of_its_words(liquid_audio, processor, mod
 
 
 @pytest.mark.parametrize("text", SAYS, ids=lambda text: text.replace(" ", "-"))
-def test_a_text_that_is_spoken_is_heard_as_itself(liquid_audio, processor, models, record_property, text):
-    _, frames = by_kind(speak(liquid_audio, processor, models(torch.bfloat16), text))
+def test_synthesized_speech_transcribes_to_its_text(processor, models, record_property, text):
+    _, frames = by_kind(speak(processor, models(torch.bfloat16), text))
     wave = processor.decode(frames[None, :, :-1])
     assert wave.device.type == processor.device.type
     heard = hear(processor, models(torch.float32), wave, RATE)
@@ -107,9 +108,9 @@ def test_a_text_that_is_spoken_is_heard_as_itself(liquid_audio, processor, model
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("turns", TURNS)
-def test_a_chat_says_what_it_heard_and_then_both(liquid_audio, processor, models, record_property, turns, dtype):
+def test_interleaved_chat_repeats_each_turn(processor, models, record_property, turns, dtype):
     bits = []
-    for words, tokens in converse(liquid_audio, processor, models(dtype), TURNS[turns]):
+    for words, tokens in converse(processor, models(dtype), TURNS[turns]):
         text, frames = by_kind(tokens)
         bits += tokens
         assert text[-1] == TEXT_END
@@ -120,20 +121,17 @@ def test_a_chat_says_what_it_heard_and_then_both(liquid_audio, processor, models
 
 
 @pytest.mark.accelerator
-@pytest.mark.parametrize("generate", ["sequential", "interleaved"])
-def test_samples_from_a_seed_are_those_of_the_cpu(liquid_audio, processor, fresh, models, on_cpu, generate):
+def test_seeded_sampling_matches_cpu(processor, fresh, models, on_cpu):
     sampling = {"text_temperature": 1.0, "text_top_k": 4, "audio_temperature": 1.0, "audio_top_k": 4}
 
     def sample(processor, model):
         torch.manual_seed(7)
-        if generate == "sequential":
-            return speak(liquid_audio, processor, model, SAYS[0], **sampling)
-        return [t for _, tokens in converse(liquid_audio, processor, model, TURNS["heard-heard"], **sampling) for t in tokens]
+        return [t.tolist() for _, tokens in converse(processor, model, TURNS["heard-heard"], **sampling) for t in tokens]
 
-    assert [t.tolist() for t in sample(processor, models(torch.float32))] == [t.tolist() for t in sample(fresh, on_cpu)]
+    assert sample(processor, models(torch.float32)) == sample(fresh, on_cpu)
 
 
-def test_mimi_streams_what_it_decodes_at_once(processor, device, record_property):
+def test_streamed_mimi_matches_single_decode(processor, device, record_property):
     codes = spoken_codes("hello").to(device)[None]
     with torch.no_grad():
         whole = processor.mimi.decode(codes)

@@ -3,6 +3,7 @@
 No test here computes with it. Where it is chosen, transformers reports that it is not installed.
 """
 
+import liquid_audio
 import pytest
 import torch
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.core
 
 def hear(processor, model, dtype):
     """Transcribe a clip."""
-    spoken = transcribe(processor, model, lambda chat: chat.add_audio(CLIP.mono(), CLIP.sampling_rate), dtype)
+    spoken = transcribe(processor, model, CLIP.mono(), CLIP.sampling_rate, dtype)
     return normalise(spoken.text)
 
 
@@ -39,7 +40,7 @@ def cuda_host(installed, monkeypatch):
 
 
 @pytest.mark.usefixtures("installed")
-def test_a_host_that_has_flash_attention_and_no_cuda_loads(liquid_audio, checkpoint, monkeypatch, device):
+def test_flash_attention_without_cuda_loads_with_sdpa(checkpoint, monkeypatch, device):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     model = liquid_audio.LFM2AudioModel.from_pretrained(checkpoint, device=device)
     assert model.lfm.config._attn_implementation == "sdpa"
@@ -47,7 +48,7 @@ def test_a_host_that_has_flash_attention_and_no_cuda_loads(liquid_audio, checkpo
 
 @pytest.mark.usefixtures("cuda_host")
 @pytest.mark.parametrize("dtype", ["default", "bfloat16", "float16", "float32", "float64"])
-def test_flash_attention_is_chosen_for_half_precision_on_cuda(liquid_audio, checkpoint, monkeypatch, dtype):
+def test_flash_attention_is_chosen_for_half_precision_on_cuda(checkpoint, monkeypatch, dtype):
     monkeypatch.setattr("transformers.Lfm2Model.device", torch.device("cuda", 0))  # of the model, which is on the CPU
     kwargs = {} if dtype == "default" else {"dtype": getattr(torch, dtype)}
     model = liquid_audio.LFM2AudioModel.from_pretrained(checkpoint, device="cpu", **kwargs)
@@ -55,7 +56,7 @@ def test_flash_attention_is_chosen_for_half_precision_on_cuda(liquid_audio, chec
 
 
 @pytest.mark.usefixtures("cuda_host")
-def test_flash_attention_is_chosen_for_the_default_dtype_of_torch(liquid_audio, checkpoint, monkeypatch):
+def test_flash_attention_is_chosen_for_the_default_dtype_of_torch(checkpoint, monkeypatch):
     monkeypatch.setattr("transformers.Lfm2Model.device", torch.device("cuda", 0))
     torch.set_default_dtype(torch.bfloat16)
     try:
@@ -66,21 +67,21 @@ def test_flash_attention_is_chosen_for_the_default_dtype_of_torch(liquid_audio, 
 
 
 @pytest.mark.usefixtures("cuda_host")
-def test_a_model_in_float32_gives_the_spoken_words(liquid_audio, checkpoint, processor, device):
+def test_float32_model_with_flash_attention_installed_transcribes(checkpoint, processor, device):
     model = liquid_audio.LFM2AudioModel.from_pretrained(checkpoint, device=device, dtype=torch.float32).eval()
     assert hear(processor, model, torch.float32) == CLIP.text
 
 
 @pytest.mark.host
 @pytest.mark.usefixtures("cuda_host")
-def test_a_model_on_the_cpu_gives_the_spoken_words(liquid_audio, checkpoint, processor):
+def test_cpu_model_with_flash_attention_installed_transcribes(checkpoint, processor):
     model = liquid_audio.LFM2AudioModel.from_pretrained(checkpoint, device="cpu").eval()
     assert hear(processor, model, torch.bfloat16) == CLIP.text
 
 
 @pytest.mark.usefixtures("cuda_host")
 @pytest.mark.parametrize("implementation", ["eager", FLASH])
-def test_the_implementation_that_a_user_sets_stays(liquid_audio, checkpoint, processor, device, implementation):
+def test_attention_set_by_user_is_kept(checkpoint, processor, device, implementation):
     model = liquid_audio.LFM2AudioModel.from_pretrained(checkpoint, device=device, dtype=torch.float32).eval()
     model.lfm.set_attn_implementation(implementation)
     if implementation == FLASH:  # which is not installed here: transformers 5 and 4 say so

@@ -8,6 +8,7 @@ import wave
 from array import array
 
 import librosa
+import liquid_audio
 import numpy as np
 import pytest
 import soundfile
@@ -26,12 +27,6 @@ SPOKEN = {
 RATE = 48_000
 LOUDER = 1.4  # for 8-bit samples, which are coarse
 
-SUBTYPES = {
-    "WAV": "PCM_U8 PCM_16 PCM_24 PCM_32 FLOAT DOUBLE ULAW ALAW IMA_ADPCM MS_ADPCM".split(),
-    "FLAC": ["PCM_S8", "PCM_16", "PCM_24"],
-    "OGG": ["VORBIS", "OPUS"],
-}
-MONO_ONLY = "GSM610 G721_32 NMS_ADPCM_16 NMS_ADPCM_24 NMS_ADPCM_32".split()
 READS = {
     "float64": {},
     "always_2d": {"always_2d": True},
@@ -39,26 +34,22 @@ READS = {
     "int16": {"dtype": "int16"},
     "int32": {"dtype": "int32"},
 }
-# A file of floats that is read as integers is already lost: soundfile rounds to -1, 0 and 1 without scaling.
-FLOATING = ("FLOAT", "DOUBLE")
-
-# How far a mel may be from that of the same file read in float32. Formats that store up to 24 bits give the same number in
-# every dtype, even with coarse 8-bit or mu-law samples. Vorbis and Opus decode to floating point. Integers round that, and in
-# nearly silent bins the logarithm magnifies the error; the measured maxima are 0.06 and 3e-5.
-MEL_ATOL = {("VORBIS", "int16"): 0.2, ("OPUS", "int16"): 0.2, ("VORBIS", "int32"): 1e-3, ("OPUS", "int32"): 1e-3}
+# Vorbis decodes to floating point. int16 rounds that, and in nearly silent bins the logarithm magnifies the error, to 0.06
+# (measured).
+VORBIS_INT16_ATOL = 0.2
 
 every_clip = pytest.mark.parametrize("spoken", SPOKEN)
 pytestmark = pytest.mark.host
 
 
 @pytest.fixture
-def hears(liquid_audio, processor, models):
+def hears(processor, models):
     """Return a check that transcribes the arguments of `add_audio`, and compares the mel with that of the canonical form."""
 
     def check(spoken, given, samples, rate=RATE, atol=0.0):
         canonical = liquid_audio.ChatState(processor, dtype=torch.float32)
         canonical.add_audio(torch.from_numpy(samples).reshape(1, -1), rate)
-        heard = transcribe(processor, models(torch.float32), lambda chat: chat.add_audio(*given), torch.float32)
+        heard = transcribe(processor, models(torch.float32), *given, torch.float32)
         torch.testing.assert_close(heard.mel, canonical.audio_in.cpu(), rtol=0.0, atol=atol)
         assert normalise(heard.text) == SPOKEN[spoken].text
 
@@ -76,29 +67,20 @@ def mixed(path):
     return soundfile.read(path, dtype="float32", always_2d=True)[0].mean(1)
 
 
-def soundfile_cases():
-    for spoken in SPOKEN:
-        for container, subtypes in SUBTYPES.items():
-            for subtype in subtypes + (MONO_ONLY if (spoken, container) == ("mono", "WAV") else []):
-                for read in READS:
-                    if not (subtype in FLOATING and read.startswith("int")):
-                        yield pytest.param(
-                            spoken, container, subtype, read, id=f"soundfile-{spoken}-{container}-{subtype}-{read}"
-                        )
-
-
-@pytest.mark.parametrize(("spoken", "container", "subtype", "read"), soundfile_cases())
-def test_what_soundfile_reads_gives_the_spoken_words(hears, tmp_path, spoken, container, subtype, read):
+@every_clip
+@pytest.mark.parametrize("container", ["WAV", "OGG"])
+@pytest.mark.parametrize("read", READS, ids="soundfile-{}".format)
+def test_soundfile_output_transcribes_correctly(hears, tmp_path, container, read, spoken):
     path = tmp_path / f"speech.{container.lower()}"
-    soundfile.write(path, pcm(spoken, "float32") * (LOUDER if subtype == "PCM_U8" else 1), RATE, subtype)
-    assert soundfile.info(path).subtype == subtype
-    hears(spoken, soundfile.read(path, **READS[read]), mixed(path), atol=MEL_ATOL.get((subtype, read), 0.0))
+    soundfile.write(path, pcm(spoken, "float32"), RATE, {"WAV": "PCM_16", "OGG": "VORBIS"}[container])
+    lossy = container == "OGG" and read.startswith("int")
+    hears(spoken, soundfile.read(path, **READS[read]), mixed(path), atol=VORBIS_INT16_ATOL if lossy else 0.0)
 
 
 @every_clip
 @pytest.mark.parametrize("mmap", [False, True], ids=["read", "mmap"])
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "float32", "float64"], ids="scipy-{}".format)
-def test_what_scipy_reads_gives_the_spoken_words(hears, tmp_path, dtype, mmap, spoken):
+def test_scipy_output_transcribes_correctly(hears, tmp_path, dtype, mmap, spoken):
     path = tmp_path / "speech.wav"
     wavfile.write(path, RATE, pcm(spoken, dtype))
     rate, samples = wavfile.read(path, mmap=mmap)
@@ -112,7 +94,7 @@ def test_what_scipy_reads_gives_the_spoken_words(hears, tmp_path, dtype, mmap, s
     [("PCM_24", "LITTLE", "<i4"), ("PCM_16", "BIG", ">i2"), ("PCM_24", "BIG", ">i4")],
     ids=["scipy-24bit", "scipy-rifx-16bit", "scipy-rifx-24bit"],
 )
-def test_what_scipy_reads_and_does_not_write_gives_the_spoken_words(hears, tmp_path, subtype, endian, dtype, spoken):
+def test_scipy_read_only_formats_transcribe_correctly(hears, tmp_path, subtype, endian, dtype, spoken):
     path = tmp_path / "speech.wav"
     soundfile.write(path, pcm(spoken, "float32"), RATE, subtype, endian)
     rate, samples = wavfile.read(path)
@@ -125,7 +107,7 @@ def test_what_scipy_reads_and_does_not_write_gives_the_spoken_words(hears, tmp_p
 @every_clip
 @pytest.mark.parametrize("sr", [None, 16_000], ids=["own-rate", "16k"])
 @pytest.mark.parametrize("mono", [True, False], ids=["librosa-mixed", "librosa-channels"])
-def test_what_librosa_loads_gives_the_spoken_words(hears, mono, sr, spoken):
+def test_librosa_output_transcribes_correctly(hears, mono, sr, spoken):
     path = CLIPS / SPOKEN[spoken].file
     samples, rate = librosa.load(path, sr=sr, mono=mono)
     # If librosa resampled the file, add_audio would give another mel for the file itself, but the same words.
@@ -146,7 +128,7 @@ TORCHAUDIO = {
 
 @every_clip
 @pytest.mark.parametrize("source", TORCHAUDIO, ids="torchaudio-{}".format)
-def test_what_torchaudio_computes_gives_the_spoken_words(hears, source, spoken):
+def test_torchaudio_output_transcribes_correctly(hears, source, spoken):
     wave, rate = TORCHAUDIO[source](torch.from_numpy(pcm(spoken, "float32")).reshape(-1, SPOKEN[spoken].channels).T)
     assert wave.shape[0] == SPOKEN[spoken].channels
     # One channel of float64 is resampled in float64, as in 1.3.0, which moves the mel by 1.4e-4 (measured).
@@ -159,7 +141,7 @@ def test_what_torchaudio_computes_gives_the_spoken_words(hears, source, spoken):
     ids=["wave-mono-frombuffer", "wave-mono-array", "wave-stereo-frombuffer"],
 )
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "int32"])
-def test_what_the_wave_module_reads_gives_the_spoken_words(hears, tmp_path, dtype, spoken, container):
+def test_wave_module_output_transcribes_correctly(hears, tmp_path, dtype, spoken, container):
     path = tmp_path / "speech.wav"
     with wave.open(str(path), "wb") as file:
         file.setparams((SPOKEN[spoken].channels, np.dtype(dtype).itemsize, RATE, 0, "NONE", ""))
@@ -175,7 +157,7 @@ def test_what_the_wave_module_reads_gives_the_spoken_words(hears, tmp_path, dtyp
 
 
 @every_clip
-def test_what_a_gradio_microphone_gives_becomes_the_spoken_words(hears, spoken):
+def test_gradio_microphone_transcribes_correctly(hears, spoken):
     microphone = (RATE, pcm(spoken, "int16"))
     rate, samples = microphone
     hears(spoken, (samples, rate), mixed(CLIPS / SPOKEN[spoken].file))
@@ -190,7 +172,7 @@ def dataset_row(audio, style=None):
 
 @pytest.mark.parametrize("style", ["list", "numpy", "torch"], ids="datasets-{}".format)
 @pytest.mark.parametrize("spoken", [*SPOKEN, "stereo-channels-first"])
-def test_what_datasets_holds_gives_the_spoken_words(hears, spoken, style):
+def test_datasets_row_transcribes_correctly(hears, spoken, style):
     spoken, _, channels_first = spoken.partition("-")
     samples = pcm(spoken, "float32")
     row = {"array": samples.T if channels_first else samples, "sampling_rate": RATE}
@@ -201,7 +183,7 @@ def test_what_datasets_holds_gives_the_spoken_words(hears, spoken, style):
 
 
 @every_clip
-def test_what_datasets_leaves_encoded_gives_the_spoken_words(hears, spoken):
+def test_datasets_encoded_bytes_transcribe_correctly(hears, spoken):
     # Without torchcodec, which liquid-audio does not need, datasets.Audio can neither encode nor decode.
     import datasets
 
@@ -227,7 +209,7 @@ MISUSES = {
 
 
 @pytest.mark.parametrize("misuse", MISUSES)
-def test_a_natural_misuse_is_refused_with_the_right_use(liquid_audio, processor, misuse):
+def test_common_misuse_raises_error_with_the_right_call(processor, misuse):
     given, words = MISUSES[misuse]
     chat = liquid_audio.ChatState(processor, dtype=torch.float32)
     with refused(TypeError, f"^expected .*{words}"):

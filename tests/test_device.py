@@ -2,6 +2,7 @@
 
 import warnings
 
+import liquid_audio
 import pytest
 import torch
 
@@ -22,7 +23,7 @@ each_class = pytest.mark.parametrize("part", CLASSES)
 
 
 @pytest.fixture
-def load(liquid_audio, checkpoint):
+def load(checkpoint):
     """Return a function that loads the processor or the model as users do."""
 
     def load(part, **kwargs):
@@ -60,32 +61,32 @@ def errors(device):
 
 @each_class
 @pytest.mark.parametrize("kwargs", [{}, {"device": "auto"}], ids=["default", "auto"])
-def test_the_automatic_device_is_the_best_that_works_here(load, part, device, kwargs):
+def test_auto_is_the_device_that_torch_reports(load, part, device, kwargs):
     expected = "cpu" if device.type == "xla" else device.type  # torch does not report xla
     assert device_of(load(part, **kwargs)).type == expected
 
 
-def test_the_readme_recipe_transcribes_without_naming_a_device(load):
+def test_readme_recipe_transcribes_without_naming_a_device(load):
     processor, model, clip = load("processor"), load("model"), clips()[0]
-    spoken = transcribe(processor, model, lambda chat: chat.add_audio(clip.mono(), clip.sampling_rate))
+    spoken = transcribe(processor, model, clip.mono(), clip.sampling_rate)
     assert normalise(spoken.text) == clip.text
 
 
 @each_class
-def test_automatic_device_is_the_cpu_if_no_accelerator_is_available(load, part, reports):
+def test_auto_is_cpu_without_available_accelerator(load, part, reports):
     reports(BROKEN, available=False)
     assert device_of(load(part)).type == "cpu"
 
 
 @each_class
-def test_what_the_reported_accelerator_raises_is_raised(load, part, reports):
+def test_auto_raises_error_of_reported_accelerator(load, part, reports):
     reports(BROKEN)
     with refused(RuntimeError, f"(?i){BROKEN}"):
         load(part)
 
 
 @each_class
-def test_a_cuda_host_chooses_cuda_and_raises_what_cuda_raises(load, part, reports):
+def test_auto_prefers_cuda_and_raises_its_error(load, part, reports):
     if "cuda" not in ABSENT:
         assert device_of(load(part)).type == "cuda"
         return
@@ -96,7 +97,7 @@ def test_a_cuda_host_chooses_cuda_and_raises_what_cuda_raises(load, part, report
     assert (type(caught.value), str(caught.value)) in expected
 
 
-def test_a_subclass_is_told_cuda_as_a_word(liquid_audio, checkpoint, reports):
+def test_auto_passes_cuda_to_subclass_as_str(checkpoint, reports):
     class Wordy(liquid_audio.LFM2AudioProcessor):
         def to(self, device=None, dtype=None):
             self.moved_to = device.partition(":")[0]
@@ -108,25 +109,25 @@ def test_a_subclass_is_told_cuda_as_a_word(liquid_audio, checkpoint, reports):
 
 @each_class
 @pytest.mark.parametrize("form", FORMS)
-def test_an_explicit_device_is_used_without_a_warning(load, part, device, form):
+def test_explicit_device_is_used_without_warning(load, part, device, form):
     with warnings.catch_warnings(action="error"):
         loaded = load(part, device=FORMS[form](device.type))
     assert device_of(loaded).type == device.type
 
 
 @each_class
-def test_an_explicit_device_is_used_where_another_would_be_chosen(load, part, reports):
+def test_explicit_device_overrides_auto(load, part, reports):
     reports(BROKEN, cuda=True)
     assert device_of(load(part, device="cpu")).type == "cpu"
 
 
-def test_a_processor_without_a_device_stays_where_it_is_made(load):
+def test_device_none_leaves_processor_on_cpu(load):
     assert load("processor", device=None).device.type == "cpu"
 
 
 @each_class
 @pytest.mark.parametrize("unavailable", UNAVAILABLE)
-def test_unavailable_device_raises_the_error_of_torch(load, part, unavailable):
+def test_unavailable_device_raises_torch_error(load, part, unavailable):
     with pytest.raises((AssertionError, RuntimeError)) as caught:
         load(part, device=UNAVAILABLE[unavailable])
     assert (type(caught.value), str(caught.value)) in errors(UNAVAILABLE[unavailable])

@@ -10,6 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import liquid_audio
 import pytest
 import soundfile
 import torch
@@ -38,7 +39,7 @@ CLIP = next(clip for clip in clips() if clip.id == "slt-thanks-48k-stereo")
 
 
 @pytest.mark.usefixtures("hub")
-def test_speech_to_text_prints_the_spoken_words(device, tmp_path, monkeypatch, capsys):
+def test_readme_asr_prints_transcript(device, tmp_path, monkeypatch, capsys):
     (tmp_path / "assets").mkdir()
     shutil.copy(CLIPS / CLIP.file, tmp_path / "assets" / "asr.wav")
     monkeypatch.chdir(tmp_path)
@@ -49,7 +50,7 @@ def test_speech_to_text_prints_the_spoken_words(device, tmp_path, monkeypatch, c
 
 @pytest.mark.usefixtures("hub")
 @pytest.mark.tiny
-def test_a_chat_of_two_turns_answers_in_text_and_sound(device, tmp_path, monkeypatch, capsys):
+def test_readme_chat_answers_in_text_and_audio(device, tmp_path, monkeypatch, capsys):
     (tmp_path / "assets").mkdir()
     shutil.copy(CLIPS / QUESTION.file, tmp_path / "assets" / "question.wav")
     monkeypatch.chdir(tmp_path)
@@ -68,7 +69,7 @@ def test_a_chat_of_two_turns_answers_in_text_and_sound(device, tmp_path, monkeyp
 
 @pytest.mark.usefixtures("hub")
 @pytest.mark.tiny
-def test_text_to_speech_writes_the_sound_of_the_text(device, tmp_path, monkeypatch):
+def test_readme_tts_writes_waveform(device, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     left = {}
     exec(program("TTS"), left)
@@ -80,7 +81,7 @@ def test_text_to_speech_writes_the_sound_of_the_text(device, tmp_path, monkeypat
 
 
 @pytest.mark.usefixtures("hub")
-def test_the_demo_warms_up_on_the_automatic_device(device, monkeypatch):
+def test_demo_loads_on_automatic_device(device, monkeypatch):
     monkeypatch.delitem(sys.modules, "liquid_audio.demo.model", raising=False)
     demo = importlib.import_module("liquid_audio.demo.model")
     assert {demo.proc.device.type, next(demo.lfm2_audio.parameters()).device.type} == {device.type}
@@ -88,7 +89,7 @@ def test_the_demo_warms_up_on_the_automatic_device(device, monkeypatch):
 
 @pytest.mark.host
 @pytest.mark.parametrize("module", ["chat", "model"])
-def test_the_demo_names_no_device_of_its_own(liquid_audio, module):
+def test_demo_source_names_no_device(module):
     source = Path(liquid_audio.__file__).with_name("demo") / f"{module}.py"
     devices = [n.value for n in ast.walk(ast.parse(source.read_text())) if isinstance(n, ast.keyword) and n.arg == "device"]
     assert [device.value for device in devices if isinstance(device, ast.Constant)] == []

@@ -9,8 +9,13 @@ import re
 import runpy
 import shutil
 
+import liquid_audio
 import pytest
 import torch
+from liquid_audio.data.dataloader import LFM2DataLoader, lfm2_collator
+from liquid_audio.data.mapper import LFM2AudioChatMapper
+from liquid_audio.data.types import LFM2AudioModelInput
+from liquid_audio.trainer import Trainer
 
 from harness.suite.finetuning import PROMPTS, chat, preprocess
 from harness.suite.speech import CLIPS, clips, digest, normalise, transcribe
@@ -23,16 +28,12 @@ STEPS = 4
 @pytest.fixture(scope="session")
 def mapper(processor):
     """The mapper that makes a sample from a chat, on the device under test."""
-    from liquid_audio.data.mapper import LFM2AudioChatMapper
-
     return LFM2AudioChatMapper(processor)
 
 
 @pytest.fixture(scope="session")
-def cpu_mapper(liquid_audio, checkpoint, mapper, device):
+def cpu_mapper(checkpoint, mapper, device):
     """The same mapper on the CPU, where no bug of another device spoils the training data."""
-    from liquid_audio.data.mapper import LFM2AudioChatMapper
-
     if device.type == "cpu":
         return mapper
     return LFM2AudioChatMapper(liquid_audio.LFM2AudioProcessor.from_pretrained(checkpoint, device="cpu").eval())
@@ -60,7 +61,7 @@ forms_to_train_on = [pytest.param(form, marks=pytest.mark.host if form == "inter
 
 @pytest.mark.usefixtures("accelerate")
 @pytest.mark.parametrize("form", forms_of_a_dataset)
-def test_a_dataset_holds_what_the_mapper_makes_of_each_chat(mapper, dataset_of, record_property, form):
+def test_preprocessed_dataset_holds_mapped_chats(mapper, dataset_of, record_property, form):
     from datasets import load_from_disk
 
     dataset = load_from_disk(dataset_of(form, mapper))
@@ -71,9 +72,7 @@ def test_a_dataset_holds_what_the_mapper_makes_of_each_chat(mapper, dataset_of, 
     assert all(sample.supervision_mask.any() for sample in samples)
 
 
-def test_what_the_mapper_makes_is_a_batch(cpu_mapper, models, device, record_property):
-    from liquid_audio.data.types import LFM2AudioModelInput
-
+def test_mapped_sample_is_a_batch(cpu_mapper, models, device, record_property):
     sample = cpu_mapper(chat("tts", SPOKEN[0]))
     names = LFM2AudioModelInput.__slots__
     for name in names:
@@ -85,9 +84,7 @@ def test_what_the_mapper_makes_is_a_batch(cpu_mapper, models, device, record_pro
 
 
 @pytest.mark.accelerator
-def test_a_batch_may_be_on_another_device_than_the_model(cpu_mapper, models, device):
-    from liquid_audio.data.dataloader import lfm2_collator
-
+def test_model_moves_training_batch_to_its_device(cpu_mapper, models, device):
     batch, model = lfm2_collator([cpu_mapper(chat("tts", SPOKEN[0]))]), models(torch.bfloat16)
     with torch.no_grad():
         assert model(batch).loss.equal(model(batch.to(device)).loss)
@@ -106,12 +103,7 @@ def out(tmp_path):
 @pytest.mark.filterwarnings("ignore:CUDA is not available or torch_xla is imported:UserWarning")
 @pytest.mark.usefixtures("accelerate")
 @pytest.mark.parametrize("form", forms_to_train_on)
-def test_some_steps_lower_the_loss_and_leave_a_checkpoint_that_transcribes(
-    liquid_audio, processor, checkpoint, dataset_of, cpu_mapper, device, out, capsys, form
-):
-    from liquid_audio.data.dataloader import LFM2DataLoader, lfm2_collator
-    from liquid_audio.trainer import Trainer
-
+def test_training_lowers_loss_and_saves_checkpoint(processor, checkpoint, dataset_of, cpu_mapper, device, out, capsys, form):
     data = LFM2DataLoader(str(dataset_of(form, cpu_mapper)), context_length=160)
     trainer = Trainer(
         checkpoint,
@@ -141,7 +133,7 @@ def test_some_steps_lower_the_loss_and_leave_a_checkpoint_that_transcribes(
     loaded = model.state_dict()
     for name, tensor in trainer.model.state_dict().items():
         assert tensor.equal(loaded[name]), name
-    spoken = transcribe(processor, model, lambda chat: chat.add_audio(SPOKEN[0].mono(), SPOKEN[0].sampling_rate))
+    spoken = transcribe(processor, model, SPOKEN[0].mono(), SPOKEN[0].sampling_rate)
     assert normalise(spoken.text) == SPOKEN[0].text
 
 
@@ -155,7 +147,7 @@ def loss(model, batch):
 
 @pytest.mark.checkout
 @pytest.mark.usefixtures("accelerate", "hub")
-def test_the_example_makes_a_dataset_without_naming_a_device(device, examples, tmp_path, monkeypatch):
+def test_preprocess_example_runs_without_naming_a_device(device, examples, tmp_path, monkeypatch):
     from datasets import load_from_disk
 
     jenny(tmp_path / "reach-vb" / "jenny_tts_dataset")
@@ -168,9 +160,7 @@ def test_the_example_makes_a_dataset_without_naming_a_device(device, examples, t
 
 @pytest.mark.checkout
 @pytest.mark.usefixtures("accelerate", "hub")
-def test_some_steps_of_the_example_lower_the_loss_and_leave_a_checkpoint(
-    dataset_of, cpu_mapper, examples, tmp_path, monkeypatch, capsys
-):
+def test_train_example_lowers_loss_and_saves_checkpoint(dataset_of, cpu_mapper, examples, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     options = f"--data {dataset_of('tts', cpu_mapper)} --batch-size 2 --max-steps 20 --warmup-steps 1 --num-workers 0"
     monkeypatch.setattr("sys.argv", ["train.py", *options.split()])

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import liquid_audio
 import pytest
+from liquid_audio import utils
 
 NAME = "LiquidAI/LFM2.5-Audio-1.5B"
 
@@ -24,27 +26,27 @@ def link(checkpoint, tmp_path):
 
 
 @each_class
-def test_a_local_folder_is_taken_as_str(liquid_audio, checkpoint, name):
+def test_str_folder_loads(checkpoint, name):
     getattr(liquid_audio, name).from_pretrained(str(checkpoint), device="cpu")
 
 
 @each_class
-def test_a_relative_folder_is_taken_as_str(liquid_audio, checkpoint, name, monkeypatch):
+def test_relative_str_folder_loads(checkpoint, name, monkeypatch):
     monkeypatch.chdir(checkpoint.parent)
     getattr(liquid_audio, name).from_pretrained(checkpoint.name, device="cpu")
 
 
 @each_class
-def test_a_home_folder_is_taken_as_str(liquid_audio, checkpoint, name, monkeypatch):
+def test_str_folder_with_tilde_loads(checkpoint, name, monkeypatch):
     monkeypatch.setenv("HOME", str(checkpoint.parent))
     getattr(liquid_audio, name).from_pretrained(f"~/{checkpoint.name}", device="cpu")
 
 
-def test_a_folder_without_weights_is_taken_as_str_for_a_processor(liquid_audio, link):
+def test_str_folder_without_weights_loads_processor(link):
     liquid_audio.LFM2AudioProcessor.from_pretrained(str(link("model", "*.json")), device="cpu")
 
 
-def test_a_sharded_folder_is_taken_as_str(liquid_audio, checkpoint, tmp_path):
+def test_sharded_str_folder_loads(checkpoint, tmp_path):
     from accelerate import Accelerator
 
     (tmp_path / "config.json").symlink_to(checkpoint / "config.json")
@@ -55,7 +57,7 @@ def test_a_sharded_folder_is_taken_as_str(liquid_audio, checkpoint, tmp_path):
     assert all(value.equal(loaded.state_dict()[key]) for key, value in whole.state_dict().items())
 
 
-def test_a_relative_name_is_the_folder_of_the_current_working_folder(liquid_audio, link, monkeypatch):
+def test_relative_str_folder_is_resolved_in_the_working_directory(link, monkeypatch):
     first, second = link("first/model"), link("second/model")
     for folder in (first, second):
         monkeypatch.chdir(folder.parent)
@@ -63,7 +65,7 @@ def test_a_relative_name_is_the_folder_of_the_current_working_folder(liquid_audi
         assert Path(processor.mimi_weights_path).absolute().parent == folder
 
 
-def test_a_relative_folder_is_found_from_another_one_when_mimi_is_loaded(liquid_audio, link, tmp_path, monkeypatch):
+def test_relative_str_folder_survives_chdir(link, tmp_path, monkeypatch):
     monkeypatch.chdir(link("first/model").parent)
     processor = liquid_audio.LFM2AudioProcessor.from_pretrained("model", device="cpu")
     monkeypatch.chdir(tmp_path)
@@ -71,10 +73,8 @@ def test_a_relative_folder_is_found_from_another_one_when_mimi_is_loaded(liquid_
 
 
 @pytest.fixture
-def asked(liquid_audio, checkpoint, tmp_path, monkeypatch):
+def asked(checkpoint, tmp_path, monkeypatch):
     """The requests to the hub, which has the checkpoint under every name. Names from earlier tests are forgotten."""
-    from liquid_audio import utils
-
     asked = []
 
     def download(name, *, revision=None):
@@ -90,7 +90,7 @@ def asked(liquid_audio, checkpoint, tmp_path, monkeypatch):
 
 @each_class
 @pytest.mark.parametrize("file", ["", "README.md"], ids=["no-folder", "another-folder"])
-def test_a_name_of_the_hub_is_downloaded(liquid_audio, asked, name, file):
+def test_hub_name_is_downloaded_once(asked, name, file):
     if file:
         Path(NAME).mkdir(parents=True)
         Path(NAME, file).touch()
@@ -100,13 +100,13 @@ def test_a_name_of_the_hub_is_downloaded(liquid_audio, asked, name, file):
 
 
 @each_class
-def test_a_revision_is_downloaded_even_where_a_folder_has_the_name(liquid_audio, asked, link, name):
+def test_revision_is_downloaded_despite_local_folder(asked, link, name):
     link(NAME)
     getattr(liquid_audio, name).from_pretrained(NAME, revision="main", device="cpu")
     assert asked == [(NAME, "main")]
 
 
 @each_class
-def test_a_revision_of_a_path_is_refused(liquid_audio, checkpoint, name):
+def test_revision_of_path_raises_runtime_error(checkpoint, name):
     with pytest.raises(RuntimeError, match=r"^cannot use `revision` kwarg when given a path$"):
         getattr(liquid_audio, name).from_pretrained(checkpoint, revision="main", device="cpu")

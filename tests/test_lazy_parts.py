@@ -6,6 +6,7 @@ address it. That is enough to see that parts are built and moved.
 
 import inspect
 
+import liquid_audio
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -39,7 +40,7 @@ def devices_of(module):
 
 
 @pytest.mark.parametrize("codes_on", ["cpu", "device"])
-def test_decode_gives_a_waveform_on_the_processors_device(processor, device, record_property, codes_on):
+def test_decode_returns_waveform_on_processor_device(processor, device, record_property, codes_on):
     wave = processor.decode(CODES.to(device if codes_on == "device" else "cpu"))
     record_property("digest", digest(wave))
     assert wave.shape == (1, SAMPLES)
@@ -50,7 +51,7 @@ def test_decode_gives_a_waveform_on_the_processors_device(processor, device, rec
 
 
 @pytest.mark.parametrize("part", PATHS)
-def test_a_part_has_the_weights_of_the_checkpoint(processor, part):
+def test_lazy_module_has_checkpoint_weights(processor, part):
     file = {"audio_detokenizer": f"{processor.detokenizer_path}/model.safetensors", "mimi": processor.mimi_weights_path}[part]
     held, weights = getattr(processor, part).state_dict(), load_file(file)
     assert [name for name, weight in weights.items() if not held[name].cpu().equal(weight)] == []
@@ -59,7 +60,7 @@ def test_a_part_has_the_weights_of_the_checkpoint(processor, part):
 @pytest.mark.host
 @pytest.mark.parametrize("name", ["a name", None], ids=["named", "unnamed"])
 @pytest.mark.parametrize("part", PATHS)
-def test_a_checkpoint_without_a_part_says_so(fresh, part, name):
+def test_missing_weights_raise_attribute_error(fresh, part, name):
     path, named, unnamed = PATHS[part]
     setattr(fresh, path, None)
     fresh.name = name
@@ -70,31 +71,31 @@ def test_a_checkpoint_without_a_part_says_so(fresh, part, name):
 
 
 @pytest.mark.parametrize("code", [-1, 2048])
-def test_codes_out_of_range_are_refused(processor, code):
+def test_codes_out_of_range_raise_runtime_error(processor, code):
     with refused(RuntimeError, "^expected audio codes in range"):
         processor.decode(torch.full((1, 8, 1), code))
 
 
 @pytest.mark.host
-def test_decode_says_where_codes_and_waveform_are(liquid_audio):
+def test_decode_docstring_states_devices():
     said = inspect.getdoc(liquid_audio.LFM2AudioProcessor.decode)
     assert [words for words in ("tensor on any device", "tensor on the device of") if words not in said] == []
 
 
 @pytest.mark.accelerator
-def test_decode_gives_the_waveform_of_the_cpu(processor, fresh):
+def test_decode_matches_cpu(processor, fresh):
     torch.testing.assert_close(processor.decode(CODES).cpu(), fresh.decode(CODES), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.accelerator
-def test_decode_gives_the_waveform_of_the_cpu_after_a_move(fresh, device):
+def test_decode_matches_cpu_after_processor_to(fresh, device):
     expected = fresh.decode(CODES)
     torch.testing.assert_close(fresh.to(device).decode(CODES).cpu(), expected, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.accelerator
 @pytest.mark.parametrize("codes_on", ["cpu", "device"])
-def test_decode_uses_an_audio_detokenizer_where_the_caller_moved_it(fresh, device, codes_on):
+def test_decode_follows_moved_audio_detokenizer(fresh, device, codes_on):
     expected = fresh.decode(CODES)
     fresh.audio_detokenizer.to(device)
     wave = fresh.decode(CODES.to(device if codes_on == "device" else "cpu"))
@@ -102,17 +103,17 @@ def test_decode_uses_an_audio_detokenizer_where_the_caller_moved_it(fresh, devic
     torch.testing.assert_close(wave.cpu(), expected, rtol=1e-3, atol=1e-4)
 
 
-def test_the_audio_detokenizer_is_built_on_the_processors_device(processor, device):
+def test_audio_detokenizer_is_built_on_processor_device(processor, device):
     assert devices_of(processor.audio_detokenizer) == {device.type}
 
 
 @no_values
-def test_the_audio_detokenizer_is_built_where_its_processor_was_moved(fresh, elsewhere):
+def test_audio_detokenizer_is_built_where_processor_was_moved(fresh, elsewhere):
     assert devices_of(fresh.to(elsewhere).audio_detokenizer) == {elsewhere.type}
 
 
 @no_values
-def test_the_audio_detokenizer_moves_codes_to_its_device(fresh, elsewhere):
+def test_audio_detokenizer_moves_codes_to_its_device(fresh, elsewhere):
     def arrive(module, arguments):
         raise ArrivedError(arguments[0].device.type)  # a device without values decodes nothing
 
@@ -129,13 +130,13 @@ def test_mimi_moves_codes_to_its_device(fresh, elsewhere):
     assert arrived == [elsewhere.type]
 
 
-def test_a_loaded_audio_detokenizer_follows_its_processor(fresh, elsewhere):
+def test_loaded_audio_detokenizer_follows_processor_to(fresh, elsewhere):
     assert devices_of(fresh.audio_detokenizer) == {"cpu"}
     fresh.to(elsewhere)
     assert devices_of(fresh.audio_detokenizer) == {elsewhere.type}
 
 
-def test_mimi_decodes_on_the_processors_device(processor, device, record_property):
+def test_mimi_decodes_on_processor_device(processor, device, record_property):
     assert devices_of(processor.mimi) == {device.type}
     with torch.no_grad():
         wave = processor.mimi.decode(CODES.to(device))
@@ -146,7 +147,7 @@ def test_mimi_decodes_on_the_processors_device(processor, device, record_propert
 
 @pytest.mark.accelerator
 @pytest.mark.parametrize("codes_on", ["cpu", "device"])
-def test_mimi_gives_the_waveform_of_the_cpu_after_a_move(fresh, device, codes_on):
+def test_mimi_matches_cpu_after_processor_to(fresh, device, codes_on):
     with torch.no_grad():
         expected = fresh.mimi.decode(CODES)
         wave = fresh.to(device).mimi.decode(CODES.to(device if codes_on == "device" else "cpu"))
@@ -155,12 +156,12 @@ def test_mimi_gives_the_waveform_of_the_cpu_after_a_move(fresh, device, codes_on
 
 
 @no_values
-def test_mimi_loads_on_a_device_that_safetensors_cannot_address(fresh, elsewhere):
+def test_mimi_loads_on_device_unknown_to_safetensors(fresh, elsewhere):
     assert devices_of(fresh.to(elsewhere).mimi) == {elsewhere.type}
 
 
 @torch.no_grad()
-def test_mimi_that_is_streaming_goes_on_while_its_processor_moves(fresh, elsewhere):
+def test_streaming_mimi_survives_processor_to(fresh, elsewhere):
     mimi = fresh.mimi.eval()
     frames = CODES.split(1, 2)
     with mimi.streaming(1):
@@ -172,13 +173,13 @@ def test_mimi_that_is_streaming_goes_on_while_its_processor_moves(fresh, elsewhe
     torch.testing.assert_close(torch.cat(decoded, 2), torch.cat(expected, 2), rtol=0, atol=0)
 
 
-def test_a_loaded_mimi_follows_its_processor(fresh, elsewhere):
+def test_loaded_mimi_follows_processor_to(fresh, elsewhere):
     assert devices_of(fresh.mimi) == {"cpu"}
     fresh.to(elsewhere)
     assert devices_of(fresh.mimi) == {elsewhere.type}
 
 
-def test_a_processor_that_never_had_lazy_parts_moves(liquid_audio, fresh, elsewhere):
+def test_processor_subclass_without_lazy_modules_moves(fresh, elsewhere):
     class Bare(liquid_audio.LFM2AudioProcessor):
         def __init__(self, audio_processor):
             self.audio_processor = audio_processor
@@ -186,7 +187,7 @@ def test_a_processor_that_never_had_lazy_parts_moves(liquid_audio, fresh, elsewh
     assert Bare(fresh.audio).to(elsewhere).device.type == elsewhere.type
 
 
-def test_a_change_of_dtype_leaves_device_and_lazy_parts_alone(fresh):
+def test_to_dtype_keeps_device_and_loaded_modules(fresh):
     mimi = fresh.mimi
     assert fresh.to(dtype=torch.float64) is fresh
     assert fresh.device.type == "cpu"

@@ -2,13 +2,11 @@
 
 import copy
 import pickle
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
+import liquid_audio
 import pytest
 import torch
 
-from harness.lane import devices
 from harness.suite.speech import clips, digest, mel_digest, normalise, transcribe
 
 CLIP = clips()[0]
@@ -43,7 +41,7 @@ ADDED = {add_text: (3, 0, 3), append: (2, 1, 3)}
 
 @pytest.mark.core
 @pytest.mark.parametrize("add", ADDED, ids=lambda add: add.__name__)
-def test_what_is_added_joins_the_chat(liquid_audio, fresh, elsewhere, add):
+def test_additions_stay_on_the_chat_device(fresh, elsewhere, add):
     chat = liquid_audio.ChatState(fresh)
     fresh.to(elsewhere)
     add(chat)
@@ -54,7 +52,7 @@ def test_what_is_added_joins_the_chat(liquid_audio, fresh, elsewhere, add):
 
 
 @pytest.mark.core
-def test_a_subclass_may_ask_for_the_device_before_its_chat_has_text(liquid_audio, processor):
+def test_chat_subclass_reads_device_before_text_exists(processor):
     class Chat(liquid_audio.ChatState):
         def __init__(self, processor):
             self.proc = processor
@@ -65,7 +63,7 @@ def test_a_subclass_may_ask_for_the_device_before_its_chat_has_text(liquid_audio
 
 @pytest.mark.core
 @pytest.mark.accelerator
-def test_audio_joins_the_audio_of_a_chat_whose_text_the_caller_moves(liquid_audio, processor, device):
+def test_added_audio_joins_audio_when_text_was_moved(processor, device):
     chat = liquid_audio.ChatState(processor)
     chat.text = chat.text.cpu()
     chat.add_audio(CLIP.mono(), CLIP.sampling_rate)
@@ -73,7 +71,7 @@ def test_audio_joins_the_audio_of_a_chat_whose_text_the_caller_moves(liquid_audi
 
 
 @pytest.mark.core
-def test_what_is_appended_comes_last(liquid_audio, processor):
+def test_append_concatenates_in_order(processor):
     chat = liquid_audio.ChatState(processor)
     append(chat)
     chat.append(text=TOKENS + 2, audio_out=FRAME + 8, modality_flag=FLAGS)
@@ -83,7 +81,7 @@ def test_what_is_appended_comes_last(liquid_audio, processor):
 
 
 @pytest.mark.core
-def test_codes_of_the_history_are_embedded_where_their_flags_are(liquid_audio, processor, models, record_property):
+def test_audio_history_is_embedded_at_its_modality_flags(processor, models, record_property):
     model, chat = models(torch.bfloat16), liquid_audio.ChatState(processor, dtype=torch.bfloat16)
     append(chat)
     with torch.no_grad():
@@ -96,7 +94,7 @@ def test_codes_of_the_history_are_embedded_where_their_flags_are(liquid_audio, p
 
 @pytest.mark.core
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=["bfloat16", "float32"])
-def test_a_chat_without_audio_is_answered(liquid_audio, processor, models, record_property, dtype):
+def test_chat_without_audio_generates(processor, models, record_property, dtype):
     chat = liquid_audio.ChatState(processor, dtype=dtype)
     chat.add_text("Perform TTS.")
     tokens = list(models(dtype).generate_sequential(**chat, max_new_tokens=4))
@@ -109,9 +107,7 @@ def test_a_chat_without_audio_is_answered(liquid_audio, processor, models, recor
 @pytest.mark.parametrize("of_model", ["cpu", "device"], ids="model-{}".format)
 @pytest.mark.parametrize("of_chat", ["cpu", "device"], ids="chat-{}".format)
 @pytest.mark.parametrize("of_processor", ["cpu", "device"], ids="processor-{}".format)
-def test_processor_chat_and_model_may_each_be_anywhere(
-    liquid_audio, fresh, on_cpu, models, device, of_processor, of_chat, of_model
-):
+def test_processor_chat_and_model_on_different_devices(fresh, on_cpu, models, device, of_processor, of_chat, of_model):
     where = {"cpu": torch.device("cpu"), "device": device}
     model = on_cpu if of_model == "cpu" else models(torch.float32)
     chat = liquid_audio.ChatState(fresh.to(where[of_chat]), dtype=torch.float32)
@@ -125,7 +121,7 @@ def test_processor_chat_and_model_may_each_be_anywhere(
 
 @pytest.mark.core
 @pytest.mark.accelerator
-def test_a_chat_whose_tensors_the_caller_moves_gives_the_spoken_words(liquid_audio, fresh, models, device):
+def test_chat_moved_by_the_caller_transcribes_correctly(fresh, models, device):
     chat = liquid_audio.ChatState(fresh, dtype=torch.float32)
     ask(chat)
     for name in chat:
@@ -134,7 +130,7 @@ def test_a_chat_whose_tensors_the_caller_moves_gives_the_spoken_words(liquid_aud
 
 
 @pytest.mark.core
-def test_a_copied_processor_computes_by_itself(fresh):
+def test_deepcopied_processor_uses_its_own_buffers(fresh):
     other = copy.deepcopy(fresh)
     before = mel_digest(other, CLIP)
     fresh.audio.featurizer.fb.zero_()
@@ -144,17 +140,15 @@ def test_a_copied_processor_computes_by_itself(fresh):
 
 @pytest.mark.core
 @pytest.mark.accelerator
-def test_a_copied_processor_moves_by_itself(fresh, models, device):
+def test_deepcopied_processor_moves_independently(fresh, models, device):
     other = copy.deepcopy(fresh).to(device)
-    spoken = transcribe(
-        other, models(torch.float32), lambda chat: chat.add_audio(CLIP.mono(), CLIP.sampling_rate), torch.float32
-    )
+    spoken = transcribe(other, models(torch.float32), CLIP.mono(), CLIP.sampling_rate, torch.float32)
     assert normalise(spoken.text) == CLIP.text
     assert fresh.device.type == "cpu"
 
 
 @pytest.mark.core
-def test_a_pickled_processor_is_on_the_device_and_gives_the_same_mel(liquid_audio, checkpoint, device):
+def test_pickled_processor_keeps_device_and_mel(checkpoint, device):
     # Not the one that tests share, which may hold hundreds of megabytes of Mimi by now.
     processor = liquid_audio.LFM2AudioProcessor.from_pretrained(checkpoint, device=device).eval()
     other = pickle.loads(pickle.dumps(processor))
@@ -162,14 +156,7 @@ def test_a_pickled_processor_is_on_the_device_and_gives_the_same_mel(liquid_audi
     assert mel_digest(other, CLIP) == mel_digest(processor, CLIP)
 
 
-@pytest.mark.host
-def test_a_spawned_worker_takes_a_processor(fresh, device):
-    pickled = pickle.dumps(fresh.to(device))
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=devices.require, initargs=(str(device),)) as pool:
-        assert pool.submit(mel_digest, pickled, CLIP).result() == mel_digest(fresh, CLIP)
-
-
-def test_the_featurizer_takes_no_gradients(fresh):
+def test_featurizer_output_requires_no_grad(fresh):
     wave = CLIP.mono().requires_grad_()
     mel, _ = fresh.audio.featurizer(wave, torch.tensor([wave.shape[1]]))
     assert not mel.requires_grad

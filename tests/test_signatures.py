@@ -3,6 +3,7 @@
 import inspect
 import typing
 
+import liquid_audio
 import pytest
 import torch
 
@@ -17,13 +18,13 @@ def unsaid(function, *words):
 
 
 @pytest.mark.parametrize("name", CLASSES)
-def test_the_device_defaults_to_auto(liquid_audio, name):
+def test_device_defaults_to_auto(name):
     parameter = inspect.signature(getattr(liquid_audio, name).from_pretrained).parameters["device"]
     assert parameter.default == "auto"
 
 
 @pytest.mark.parametrize("name", CLASSES)
-def test_the_device_is_annotated_and_documented(liquid_audio, name):
+def test_device_is_annotated_and_documented(name):
     function = getattr(liquid_audio, name).from_pretrained
     assert typing.get_type_hints(function.__func__)["device"] == torch.device | str
     if name == "LFM2AudioModel":  # its docstring refers to the processor's
@@ -32,13 +33,13 @@ def test_the_device_is_annotated_and_documented(liquid_audio, name):
         assert unsaid(function, "repo_id:", "device:", '"auto"', "cuda", "mps", "cpu") == []
 
 
-def test_the_waveform_is_annotated(liquid_audio):
+def test_waveform_is_annotated():
     hints = list(typing.get_type_hints(liquid_audio.ChatState.add_audio).items())
     waveform = getattr(liquid_audio, "Waveform", None)
     assert hints == [("wave", waveform), ("sampling_rate", int), ("return", type(None))]
 
 
-def test_the_waveform_is_documented(liquid_audio):
+def test_waveform_is_documented():
     said = [
         "(samples,)",
         "(channels, samples)",

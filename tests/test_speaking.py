@@ -30,7 +30,7 @@ SENTENCES = [
         for n, text in enumerate(SENTENCES)
     ],
 )
-def test_what_is_decoded_is_heard_as_the_words_of_its_codes(processor, models, record_property, text):
+def test_decoded_codes_transcribe_to_their_words(processor, models, record_property, text):
     codes = spoken_codes(text)
     wave = processor.decode(codes[None])
     assert wave.shape == (1, 1920 * codes.shape[1])

@@ -2,10 +2,13 @@
 
 import io
 
+import liquid_audio
 import numpy as np
 import pytest
 import soundfile
 import torch
+from liquid_audio.data.mapper import LFM2AudioChatMapper
+from liquid_audio.data.types import AudioSegment, ChatMessage, InterleavedSegment
 
 from harness.suite.speech import digest
 
@@ -18,8 +21,6 @@ SAID = ["user", "assistant", "assistant-interleaved"]
 @pytest.fixture
 def learn(processor):
     """Return a function that makes a training sample from a message with audio."""
-    from liquid_audio.data.mapper import LFM2AudioChatMapper
-    from liquid_audio.data.types import AudioSegment, ChatMessage, InterleavedSegment
 
     def sample(file, said="user"):
         role = said.removesuffix("-interleaved")
@@ -38,7 +39,7 @@ def written(wave, subtype="FLOAT"):
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
 @pytest.mark.parametrize("channels", SPEECH)
-def test_a_file_gives_the_mel_of_its_samples(liquid_audio, processor, learn, record_property, channels, subtype):
+def test_mapper_mel_matches_add_audio(processor, learn, record_property, channels, subtype):
     file = written(SPEECH[channels], subtype)
     sample = learn(file)
     record_property("digest", digest(sample.audio_in))
@@ -50,14 +51,14 @@ def test_a_file_gives_the_mel_of_its_samples(liquid_audio, processor, learn, rec
 
 
 @pytest.mark.parametrize("said", SAID)
-def test_a_file_of_two_frames_is_taken(learn, record_property, said):
+def test_mapper_accepts_two_frames_of_audio(learn, record_property, said):
     sample = learn(written(TONE[:440]), said)
     record_property("digest", digest(sample.audio_in, sample.audio_out, sample.modality_flag))
     assert sample.audio_in.shape[1] == (2 if said == "user" else 0)
 
 
 @pytest.mark.parametrize("said", SAID[1:])
-def test_a_file_of_15_ms_that_the_assistant_says_is_one_frame_of_mimi(learn, record_property, said):
+def test_assistant_audio_of_15_ms_becomes_one_mimi_frame(learn, record_property, said):
     sample = learn(written(TONE[: RATE * 15 // 1_000]), said)
     record_property("digest", digest(sample.audio_out, sample.modality_flag))
     assert sample.audio_out.shape == (8, 2)  # and one that marks the end

@@ -1,8 +1,8 @@
-"""The results of a run's tests, read from pytest's own log while it is written or afterwards."""
+"""The results of a run's tests, read from pytest's own log."""
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ class Result:
     """The result of one test.
 
     Attributes:
-        outcome: "passed", "failed", "skipped", or "error" if it failed outside its own body
+        outcome: "passed", "failed" or "skipped"
         type: name of the exception's type
         message: the exception's message, or the reason for the skip
         where: file and line that raised
         place: innermost function of the package under test, as `file.py:function`, if the exception went through it
+        bug: the bug that the test failed for, as it should
         digest: the SHA-256 of its output that the test recorded, compared between the trees
         transcript: the words that the test recorded, right or wrong; None if it recorded none
         words: whether the transcript has the spoken words, if the test records that separately
@@ -28,11 +29,12 @@ class Result:
     type: str = ""
     message: str = ""
     where: str = ""
+    place: str = ""
+    bug: str = ""
     digest: str = ""
     transcript: str | None = None
-    seconds: float = 0.0
-    place: str = ""
     words: bool | None = None
+    seconds: float = 0.0
 
     @property
     def heard(self) -> str:
@@ -48,108 +50,55 @@ class Run:
 
     Attributes:
         results: the results, by test id
-        collected: ids of the tests that should have run
-        finished: False if pytest did not finish
-        red: whether pytest's exit status says that tests failed; None if unknown
-        begun: ids of tests that started and did not finish
+        status: pytest's exit status: 0 if every result is as expected, 1 if not; None if it did not finish
+        last: the last line that it printed, if it did not finish
     """
 
     results: Mapping[str, Result]
-    collected: frozenset[str]
-    finished: bool = True
-    red: bool | None = None
-    begun: frozenset[str] = frozenset()
-
-
-class Reading:
-    """Reads the files of pytest-reportlog and `--collected`, even while they grow. A cut-off file means an unfinished run."""
-
-    def __init__(self, log: Path, collected: Path) -> None:
-        self._log, self._collected = log, collected
-        self._read = 0
-        self.results: dict[str, Result] = {}
-        self._begun: set[str] = set()
-        self._finished = False
-        self._cut = False
-        self._red: bool | None = None
-
-    def more(self, *, ended: bool = False) -> list[str]:
-        """Read what was written since the last call, and return the ids of the tests that finished.
-
-        Args:
-            ended: whether pytest has exited, so that the last line is complete
-        """
-        if not self._log.is_file():
-            return []
-        with self._log.open("rb") as log:
-            log.seek(self._read)
-            new = log.read()
-        whole = new if ended else new[: new.rfind(b"\n") + 1]
-        self._read += len(whole)
-        try:
-            return [id for line in whole.decode(errors="replace").splitlines() for id in self._add(json.loads(line))]
-        except ValueError:  # a full disk cut it off, so the run did not finish
-            self._cut = True
-            return []
-
-    def _add(self, report: Mapping[str, Any]) -> Iterator[str]:
-        match report["$report_type"]:
-            case "TestReport" | "SubtestReport" | "SubTestReport":
-                id = report["nodeid"]
-                self.results[id] = _merge(self.results.get(id), report)
-                (self._begun.add if (report["when"], report["outcome"]) == ("setup", "passed") else self._begun.discard)(id)
-                # xdist reports a worker that died as a failure in a separate phase.
-                if report["when"] in ("teardown", "???"):
-                    yield id
-            case "CollectReport" if report["outcome"] == "failed":
-                self.results[report["nodeid"]] = Result("error", "CollectError", str(report["longrepr"]))
-                yield report["nodeid"]
-            case "SessionFinish":
-                # 0 and 1 mean that the suite ran, green or red. Any other status is an interruption, an error or an empty run.
-                self._finished, self._red = report["exitstatus"] in (0, 1), report["exitstatus"] == 1
+    status: int | None = 0
+    last: str = ""
 
     @property
-    def run(self) -> Run:
-        """The run, as far as it is known."""
+    def finished(self) -> bool:
+        """Whether the tests ran to their end, green or red. Any other status is an interruption, an error or an empty run."""
+        return self.status in (0, 1)
+
+
+def read_run(log: Path, said: Path | None = None) -> Run:
+    """Read the log that pytest-reportlog wrote. A log that is cut off is that of a run that did not finish."""
+    results: dict[str, Result] = {}
+    status = None
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else ():
         try:
-            ids = json.loads(self._collected.read_text(encoding="utf-8")) if self._collected.is_file() else []
+            report = json.loads(line)
         except ValueError:
-            ids, self._cut = [], True
-        # If the process died in a test, only its setup is known to have passed.
-        known = {id: result for id, result in self.results.items() if id not in self._begun}
-        return Run(known, frozenset(ids), self._finished and not self._cut, self._red, frozenset(self._begun))
-
-
-def read_run(log: Path, collected: Path) -> Run:
-    """Read the files that pytest-reportlog and conftest's `--collected` wrote."""
-    reading = Reading(log, collected)
-    reading.more(ended=True)
-    return reading.run
+            status = None
+            break
+        match report["$report_type"]:
+            case "TestReport":
+                results[report["nodeid"]] = _merge(results.get(report["nodeid"]), report)
+            case "CollectReport" if report["outcome"] == "failed":
+                results[report["nodeid"]] = Result("failed", "CollectError", str(report["longrepr"]))
+            case "SessionFinish":
+                status = report["exitstatus"]
+    finished = Run(results, status).finished
+    lines = said.read_text(encoding="utf-8", errors="replace").split("\n") if said and said.is_file() and not finished else ()
+    return Run(results, status, next((line for line in reversed(lines) if line.strip()), ""))
 
 
 def _merge(known: Result | None, report: Mapping[str, Any]) -> Result:
     """Merge one phase of a test into its result, and keep the worst outcome."""
     properties = dict(report["user_properties"])
-    transcript = properties.get("transcript")
     seconds = report["duration"] + (known.seconds if known else 0.0)
+    said = {name: properties[name] for name in ("transcript", "words") if name in properties}
     if report["outcome"] == "passed":
         if known and known.outcome != "passed":
             return known
-        return Result("passed", digest=properties.get("digest", ""), transcript=transcript, seconds=seconds)
+        return Result("passed", digest=properties.get("digest", ""), seconds=seconds, **said)
     exception = properties.get("exception", {"type": "", "message": str(report["longrepr"]), "where": ""})
-    if report["outcome"] == "skipped":
-        return Result("skipped", message=exception["message"], where=exception["where"], seconds=seconds)
-    outcome = "failed" if report["when"] == "call" else "error"
-    return Result(
-        outcome,
-        exception["type"],
-        exception["message"],
-        exception["where"],
-        transcript=transcript,
-        seconds=seconds,
-        place=exception.get("place", ""),
-        words=properties.get("words"),
-    )
+    bug = report.get("wasxfail", "")
+    outcome = "skipped" if report["outcome"] == "skipped" and not bug else "failed"
+    return Result(outcome, **exception, bug=bug, seconds=seconds, **said)
 
 
 def placeless(words: str) -> str:

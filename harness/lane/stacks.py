@@ -1,7 +1,12 @@
-"""The stacks of packages: finds the lock in `harness/stacks/` that this environment matches. Standard library only."""
+"""The stacks of packages: finds the lock in `harness/stacks/` that this environment matches, package by package."""
 
+import re
 from collections.abc import Iterator
-from importlib.metadata import version
+from functools import cache
+from importlib.metadata import distributions
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from harness import ROOT, HarnessError
 
@@ -20,9 +25,10 @@ def require_stack(stack: str) -> None:
     if not (LOCKS / f"{stack}.txt").is_file():
         raise HarnessError(f"--stack {stack}: there is no harness/stacks/{stack}.txt")
     if strange := next(_strange(stack), ""):
-        raise HarnessError(f"--stack {stack}: {stack}.txt has no {strange}, run `nox -s 'suite({stack})'`")
+        raise HarnessError(f"--stack {stack}: {stack}.txt differs in {strange}, run `nox -s 'suite({stack})'`")
 
 
+@cache
 def own_stack() -> str:
     """Return the stack that this environment matches, or "own", so that its verdict is not mistaken for one on `pinned`."""
     known = [stack for stack in STACKS if (LOCKS / f"{stack}.txt").is_file()]
@@ -30,9 +36,15 @@ def own_stack() -> str:
 
 
 def _strange(stack: str) -> Iterator[str]:
-    """Find the packages of this environment that a stack lacks or has in another version."""
-    locked = (LOCKS / f"{stack}.txt").read_text(encoding="utf-8").split()
-    yield from (f"{name} {version(name)}" for name in PACKAGES if f"{name}=={version(name)}" not in locked)
+    """Find the packages of this environment that a stack lacks or has in another version, and those that it lacks itself."""
+    lines = (LOCKS / f"{stack}.txt").read_text(encoding="utf-8").splitlines()
+    asked = [Requirement(line.rstrip("\\ ")) for line in lines if re.match(r"\w", line)]
+    locked = {canonicalize_name(r.name): str(r.specifier) for r in asked if r.marker is None or r.marker.evaluate()}
+    found = {canonicalize_name(d.name): f"=={d.version}" for d in distributions()}
+    found.pop(canonicalize_name("liquid-audio"), None)  # the tree under test, which a test run has on its path
+    for name in sorted(locked.keys() | found.keys()):
+        if found.get(name) != locked.get(name):
+            yield f"{name} {found.get(name, '')[2:] or 'is not installed'}"
 
 
 def named(what: str, stack: str | None) -> str:

@@ -102,7 +102,7 @@ def _build(name: str, release: Release, patches: Sequence[Path], cache: Path) ->
         target = trees / f"{name}-{release.version}-{_key(release, patches)}"
         record = target / "tree.json"
         if record.is_file():
-            known = json.loads(record.read_text())["digest"]
+            known = _recorded(record)
             if digest(target / PACKAGE) == known:
                 return Tree(name, target, known)
             print(f"rebuilding {target.name}, which was changed after it was built", file=sys.stderr)
@@ -120,6 +120,14 @@ def _build(name: str, release: Release, patches: Sequence[Path], cache: Path) ->
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         return Tree(name, target, found)
+
+
+def _recorded(record: Path) -> str:
+    """Read the digest of a tree; empty if the file was cut off."""
+    try:
+        return str(json.loads(record.read_text())["digest"])
+    except (KeyError, TypeError, ValueError):
+        return ""
 
 
 def _key(release: Release, patches: Iterable[Path]) -> str:

@@ -5,8 +5,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from harness import HarnessError
@@ -14,21 +13,15 @@ from harness import HarnessError
 
 @dataclass(frozen=True)
 class Release:
-    """A published liquid-audio, and what `harness.releases` must find on it.
+    """A published liquid-audio.
 
     Attributes:
         version: as published
         sha256: of its wheel
-        stack: one on which it can be imported
-        series: "applies" or "conflicts"
-        without: ids of the bugs that it does not show, each with a pattern that its tests' results match there
     """
 
     version: str
     sha256: str
-    stack: str = "pinned"
-    series: str = "applies"
-    without: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def wheel(self) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness import PATCHES, HarnessError
 from harness.package import series, trees, wheels
-from harness.verdict.catalogue import CATALOGUE
+from harness.suite.catalogue import CATALOGUE
 
 # The kinds of commits by what they change, which are also folders of patches/, in the order of their numbers.
 KINDS = ("", "readme", "checkout")

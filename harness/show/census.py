@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness import OUT, PATCHES, ROOT, HarnessError
 from harness.show import views
-from harness.verdict.catalogue import CATALOGUE, read_catalogue
+from harness.suite.catalogue import CATALOGUE, read_catalogue
 from harness.verdict.census import FILE, OURS, count, write
 
 

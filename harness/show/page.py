@@ -20,7 +20,7 @@ from markupsafe import Markup, escape
 from harness import OUT, PATCHES, ROOT, HarnessError, world
 from harness.show import views
 from harness.show.figures import picture, plot
-from harness.verdict.catalogue import by_kind
+from harness.suite.catalogue import by_kind
 from harness.verdict.report import SAYS, SHAPES, SIGNS
 
 # The tables of other sessions in out/, in the order of the page, with their titles.
@@ -29,8 +29,6 @@ TABLES = {
     "necessity": "Necessity",
     "mutants": "Mutants",
     "rivals": "Rivals",
-    "releases": "Releases",
-    "repeat": "Repetition",
     "compare": "Comparison",
     "benchmark": "Cost of the patches",
     "benchmark-full": "A full-size model",

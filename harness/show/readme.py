@@ -1,17 +1,19 @@
 """Put the last verdicts into README.md, their picture into .github/, and the table of bugs into patches/README.md."""
 
 import argparse
+import hashlib
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from harness import OUT, PATCHES, ROOT, HarnessError
+from harness import OUT, PATCHES, ROOT, HarnessError, world
 from harness.package import series
 from harness.show import page, views
+from harness.suite.catalogue import by_kind
 from harness.verdict import report
-from harness.verdict.catalogue import by_kind
 
 # README is updated only if these lanes ran.
 LANES = ("cpu", "sim")
@@ -49,9 +51,31 @@ def update(
     drawn = out / "matrix.svg"
     shown = f"![{ElementTree.parse(drawn).findtext('{*}title')}]({picture.relative_to(readme.parent).as_posix()})"
     body = "\n".join(_block(main, views.not_run(lanes), shown, table.relative_to(readme.parent).as_posix()))
+    made = "; ".join(f"{lane.name} {lane.record['stack']} {lane.record['date']} {lane.record['digest'][:12]}" for lane in main)
+    body += f"\n\n<!-- made from {made}; seal {_seal(body, made, drawn)} -->"
     table.write_text(by_patch(main, patches), encoding="utf-8")
     shutil.copyfile(drawn, picture)
     readme.write_text(f"{before}{mark}{opening}{end_of_mark}{body}\n{closing}{after}", encoding="utf-8")
+
+
+def _seal(body: str, made: str, picture: Path) -> str:
+    return hashlib.sha256(f"{body}{made}".encode() + picture.read_bytes()).hexdigest()[:12]
+
+
+def check(readme: Path = ROOT / "README.md", picture: Path = ROOT / ".github" / "matrix.svg") -> list[str]:
+    """Check that README's verdicts and picture are as they were written, and list the verdicts that are stale.
+
+    Raises:
+        HarnessError: somebody edited them
+    """
+    block = re.search(r"<!-- verdict.*?-->\n(.*)\n<!-- /verdict -->", readme.read_text(encoding="utf-8"), re.DOTALL)
+    sealed = block and re.fullmatch(r"(.*)\n\n<!-- made from (.+); seal (\w+) -->", block[1], re.DOTALL)
+    if not sealed or _seal(sealed[1], sealed[2], picture) != sealed[3]:
+        raise HarnessError(
+            f"the verdicts of {readme.name}, or {picture.name}, were edited by hand: write them with `nox -s readme`"
+        )
+    made = [entry.split() for entry in sealed[2].split("; ")]
+    return [f"{lane} of {date}" for lane, stack, date, digest in made if not world.digest(stack).startswith(digest)]
 
 
 def _block(lanes: Sequence[views.Lane], not_run: Mapping[str, str], picture: str, table: str) -> list[str]:
@@ -117,4 +141,12 @@ def _tally(shown: Mapping[str, int] | None) -> str:
 
 def command(parser: argparse.ArgumentParser) -> None:
     """Declare `readme`."""
-    parser.set_defaults(run=lambda options: update())
+    parser.add_argument("--check", action="store_true", help="only check that nobody edited them, and say which are stale")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    if not options.check:
+        update()
+    elif stale := check():
+        print(f"README's verdicts are stale on {', '.join(stale)}: run these lanes, and `nox -s readme`")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness import ROOT
 from harness.show.page import write
-from harness.verdict.lane import run_every_lane, run_lane
+from harness.verdict.lane import run_lanes
 
 
 def command(parser: argparse.ArgumentParser) -> None:
@@ -23,9 +23,7 @@ def command(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> bool:
     extra = ["--checkpoint", str(options.checkpoint.expanduser().absolute())] if options.checkpoint else []
-    if options.device or extra:
-        holds = run_lane(options.device or "cpu", *extra, stack=options.stack, verbose=options.verbose).verdict.holds
-    else:
-        holds = run_every_lane(*extra, stack=options.stack, verbose=options.verbose)
+    lanes = [options.device or "cpu"] if options.device or extra else []
+    holds = run_lanes(lanes, *extra, stack=options.stack, verbose=options.verbose)
     print(f"wrote {write().relative_to(ROOT)}")
     return holds

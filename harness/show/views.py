@@ -59,10 +59,7 @@ def read(out: Path, patches: Path) -> tuple[list[Lane], dict[str, str]]:
         if (own := evidence.lane_of(record)) != name:
             stale[name] = f"out/{name} contains the record of another lane, {own}"
             continue
-        logs = {
-            tree: (file.parent / f"{tree}.jsonl", file.parent / f"{tree}.collected.json") for tree in ("upstream", "patched")
-        }
-        runs = {tree: read_run(*log) for tree, log in logs.items()}
+        runs = {tree: read_run(file.parent / f"{tree}.jsonl") for tree in ("upstream", "patched")}
         if _is_of(record, runs):
             lanes.append(Lane(name, record, runs))
         else:

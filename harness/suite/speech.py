@@ -4,7 +4,6 @@ import hashlib
 import json
 import pickle
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
@@ -89,7 +88,8 @@ class Transcription:
 def transcribe(
     processor: Any,
     model: Any,
-    add_audio: Callable[[Any], None],
+    wave: Any,
+    sampling_rate: int,
     dtype: torch.dtype = torch.bfloat16,
     max_new_tokens: int = 512,
 ) -> Transcription:
@@ -98,7 +98,8 @@ def transcribe(
     Args:
         processor: LFM2AudioProcessor
         model: LFM2AudioModel, on the same device
-        add_audio: puts the audio into the chat that it is given
+        wave: audio in any form that `add_audio` takes
+        sampling_rate: its samples per second
         dtype: floating point type of chat and model
         max_new_tokens: the most tokens to generate
     """
@@ -109,7 +110,7 @@ def transcribe(
     chat.add_text("Perform ASR.")
     chat.end_turn()
     chat.new_turn("user")
-    add_audio(chat)
+    chat.add_audio(wave, sampling_rate)
     chat.end_turn()
     chat.new_turn("assistant")
     tokens = torch.cat([t for t in model.generate_sequential(**chat, max_new_tokens=max_new_tokens) if t.numel() == 1]).cpu()
@@ -135,7 +136,7 @@ def hear(processor: Any, model: Any, wave: torch.Tensor, sampling_rate: int) -> 
     """Transcribe speech without quiet at its ends, (1, samples) shaped, with a quarter of a second of quiet added to each."""
     quiet = wave.new_zeros(1, sampling_rate // 4)
     given = torch.cat([quiet, wave, quiet], 1)
-    return transcribe(processor, model, lambda chat: chat.add_audio(given, sampling_rate), torch.float32)
+    return transcribe(processor, model, given, sampling_rate, torch.float32)
 
 
 @cache
@@ -161,5 +162,5 @@ def digest(*tensors: torch.Tensor) -> str:
     """Hash the bits of tensors, whatever their dtype."""
     total = hashlib.sha256()
     for tensor in tensors:
-        total.update(tensor.cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        total.update(tensor.cpu().clone(memory_format=torch.contiguous_format).view(torch.uint8).numpy().tobytes())
     return total.hexdigest()

@@ -57,7 +57,7 @@ def test_what_went_wrong_is_one_line_and_status_2(capsys, error, words):
     assert capsys.readouterr().err == words
 
 
-@pytest.mark.parametrize("arguments", [["tree", "upstream"], ["gate", "--help"], ["drift", "--help"], ["--help"]])
+@pytest.mark.parametrize("arguments", [["tree", "upstream"], ["drift", "--help"], ["--help"]])
 def test_a_command_imports_nothing_that_it_does_not_need(arguments):
     program = "import sys; from harness.__main__ import main\ntry: main()\nexcept SystemExit: pass\n"
     program += (

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness import ROOT, HarnessError
 from harness.lane.results import Run
-from harness.verdict.catalogue import Catalogue, names
+from harness.suite.catalogue import Catalogue, names
 
 FILE = ROOT / "tests" / "census.txt"
 HEAD = """\
@@ -28,7 +28,7 @@ type Counts = dict[str, tuple[int, ...]]
 def count(upstream: Run, patched: Run, catalogue: Catalogue, device: str) -> Counts:
     """Count the tests of a lane."""
     tests: dict[str, Counter[str]] = {}
-    for test in sorted(upstream.collected | patched.collected):
+    for test in sorted(upstream.results.keys() | patched.results.keys()):
         before, after = upstream.results.get(test), patched.results.get(test)
         known = tests.setdefault(test.removeprefix("tests/").partition("[")[0], Counter())
         known["tests"] += 1
@@ -40,7 +40,7 @@ def count(upstream: Run, patched: Run, catalogue: Catalogue, device: str) -> Cou
     }
     for bug in catalogue.bugs:
         for glob in bug.tests if device in bug.lanes else ():
-            found[f"{bug.id} {glob}"] = (sum(names(glob, test) for test in upstream.collected),)
+            found[f"{bug.id} {glob}"] = (sum(names(glob, test) for test in upstream.results),)
     return found
 
 
@@ -69,6 +69,11 @@ def totals(lane: str, device: str, file: Path = FILE) -> dict[str, int]:
     """Return how many tests of a lane fail only on upstream, and how many pass on both trees, according to the census."""
     counts = [n for n in expected(read(file), lane, device).values() if len(n) > 1]
     return {kind: total for kind, k in (("fail→pass", 1), ("pass→pass", 2)) if (total := sum(n[k] for n in counts))}
+
+
+def same_bits(lane: str, device: str, file: Path = FILE) -> int:
+    """Return how many tests of a lane give the same bits on both trees, according to the census."""
+    return sum(n[3] for n in expected(read(file), lane, device).values() if len(n) > 1)
 
 
 def differences(found: Counts, lane: str, device: str, file: Path = FILE) -> Iterator[str]:

@@ -1,20 +1,15 @@
-"""Compare the suite's two runs, by bug.
+"""Compare the suite's two runs.
 
-The verdict of a lane holds if the tests that fail on upstream are exactly those that the catalogue names, each for a
-catalogued reason; all of them pass on patched; no other test fails there; and no test is missing. Anything that prevents
-the comparison (an empty run, a crashed worker, an error in set-up, an unlisted skip) is a problem too: a verdict that
-cannot be reached does not hold.
+pytest judges each run: on upstream the catalogue is strict xfail, on patched every test must pass. What is left is to compare
+them: both finished and are green, they ran the same tests, every bug showed, and a test that passes on both gave the same bits.
 """
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from harness.lane.results import Result, Run
-from harness.verdict.catalogue import Bug, Catalogue, shows
-
-NO_BUG = "the catalogue has no bug"
+from harness.suite.catalogue import Bug, Catalogue
 
 
 @dataclass(frozen=True)
@@ -57,124 +52,57 @@ class Verdict:
 
 def judge(upstream: Run, patched: Run, catalogue: Catalogue, lane: str, stack: str | None = None) -> Verdict:
     """Compare the two runs of a lane. The stack matters for bugs that do not show on every stack."""
-    bugs = catalogue.on(lane, stack)
-    tests = sorted(upstream.collected | patched.collected | upstream.results.keys() | patched.results.keys())
-    problems = [*_incomplete("upstream", upstream, catalogue), *_incomplete("patched", patched, catalogue)]
-    if not (upstream.results and patched.results):
-        return Verdict(lane, {}, (), tuple(problems))
-    if not bugs:
-        problems.append(f"{NO_BUG} for the lane {lane}: nothing would be proved")
-    problems += [f"{test}: collected on one tree only" for test in sorted(upstream.collected ^ patched.collected)]
-
-    came_back: dict[str, list[str]] = {}
-    shown: dict[str, list[str]] = {bug.id: [] for bug in bugs}
-    for test in tests:
-        before, after = upstream.results.get(test), patched.results.get(test)
-        if before is None or after is None:
-            continue  # already reported as missing
-        named = [bug for bug in bugs if bug.shown_by(test)]
-        problems += _unexpected(test, before, after, named)
-        if len(named) == 1:
-            if shows(before, named[0]):
-                shown[named[0].id].append(test)
-            if after.outcome != "passed":
-                came_back.setdefault(named[0].id, []).append(test)
-
-    for bug in bugs:
-        if bug.id in came_back:
-            bad = came_back[bug.id]
-            problems.append(
-                f"{bug.id}: not fixed on patched, {len(bad)} of its tests do not pass, such as {bad[0]} ({bug.patch})"
-            )
-        # What a run that did not finish would have shown is unknown.
-        if not shown[bug.id] and upstream.finished and patched.finished:
-            problems.append(f"{bug.id}: no test shows this bug on upstream")
-
-    counts = outcomes(upstream, patched)
-    done = tuple(
-        Shown(bug, tuple(shown[bug.id]), sum(patched.results[t].outcome == "passed" for t in shown[bug.id])) for bug in bugs
-    )
-    both = ((upstream.results.get(test), patched.results.get(test)) for test in tests)
-    same_bits = sum(bool(before and after and before.digest and before.digest == after.digest) for before, after in both)
-    return Verdict(lane, counts, done, tuple(problems), same_bits)
+    both = {test: (upstream.results.get(test), patched.results.get(test)) for test in _tests(upstream, patched)}
+    passed = [(before, after) for before, after in both.values() if before and after and _words(before, after) == "pass→pass"]
+    shown = []
+    for bug in catalogue.on(lane, stack):
+        tests = tuple(test for test, result in upstream.results.items() if result.bug == bug.id)
+        fixed = (patched.results.get(test) for test in tests)
+        shown.append(Shown(bug, tests, sum(result is not None and result.outcome == "passed" for result in fixed)))
+    problems = [*_red("upstream", upstream), *_red("patched", patched)]
+    if upstream.finished and patched.finished:
+        problems += [f"{test}: ran on one tree only" for test, (before, after) in both.items() if not (before and after)]
+        problems += [f"{each.bug.id}: no test shows this bug on upstream" for each in shown if not each.tests]
+        lacking = [(each.bug.id, len(each.tests) - each.fixed) for each in shown]
+        problems += [f"{bug}: not fixed on patched, {n} of its tests do not pass" for bug, n in lacking if n]
+        problems += [] if shown else [f"the catalogue has no bug for the lane {lane}: nothing would be proved"]
+    problems += [
+        f"{test}: passes on both trees, with different bits"
+        for test, (before, after) in both.items()
+        if before and after and _words(before, after) == "pass→pass" and before.digest != after.digest
+    ]
+    bits = sum(bool(before.digest) and before.digest == after.digest for before, after in passed)
+    return Verdict(lane, outcomes(upstream, patched), tuple(shown), tuple(problems), bits)
 
 
 def outcomes(upstream: Run, patched: Run) -> dict[str, int]:
     """Count tests by their two outcomes, such as "fail→pass"."""
-    tests = upstream.collected | patched.collected | upstream.results.keys() | patched.results.keys()
-    return dict(Counter(f"{_word(upstream.results.get(t))}→{_word(patched.results.get(t))}" for t in sorted(tests)))
+    tests = _tests(upstream, patched)
+    return dict(Counter(_words(upstream.results.get(test), patched.results.get(test)) for test in tests))
 
 
-def _incomplete(name: str, run: Run, catalogue: Catalogue) -> Iterator[str]:
-    """Find why a run cannot serve as evidence."""
-    if not run.collected or not (run.results or run.begun):
-        yield f"{name}: no test ran"
-        return
+def _tests(upstream: Run, patched: Run) -> list[str]:
+    return sorted(upstream.results.keys() | patched.results.keys())
+
+
+def _words(*results: Result | None) -> str:
+    words = {"passed": "pass", "failed": "fail", "skipped": "skip"}
+    return "→".join(words.get(result.outcome, result.outcome) if result else "missing" for result in results)
+
+
+def _red(name: str, run: Run) -> Iterator[str]:
+    """Say why a run is not green."""
     if not run.finished:
-        where = f", and stopped in {', '.join(sorted(run.begun))}" if run.begun else ""
-        yield f"{name}: pytest did not finish{where}: {len(run.collected - run.results.keys())} tests have no result"
-        return
-    failed = any(result.outcome in ("failed", "error") for result in run.results.values())
-    if run.red is not None and run.red != failed:
-        yield f"{name}: pytest's exit status says that {'a test' if run.red else 'no test'} failed, but its results differ"
-    for test in sorted(run.collected - run.results.keys()):
-        yield f"{name}: {test} was collected but has no result"
-    for test in sorted(run.results.keys() - run.collected):
-        yield f"{name}: {test} has a result but was not collected"
+        yield f"{name}: {'no test ran' if run.status == 5 else f'pytest did not finish: {run.last or "it printed nothing"}'}"
     for test, result in sorted(run.results.items()):
-        if result.outcome == "error":
-            yield f"{name}: {test} broke outside its body: {f'{result.type} {_line(result.message)}'.strip()}"
-        if result.outcome == "skipped" and not any(re.search(skip, result.message) for skip in catalogue.skips):
-            yield f"{name}: {test} is skipped for no listed reason: {_line(result.message)}"
+        if result.outcome == "failed" and not result.bug:
+            kind = f"{result.type} from {result.place or 'the test itself'}: " if result.type else ""
+            yield f"{name}: {test}: {kind}{line(result.message)}"
+    if run.status == 1 and all(result.outcome == "passed" or result.bug for result in run.results.values()):
+        yield f"{name}: pytest's exit status says that a test failed, and its log does not"
 
 
-def _unexpected(test: str, before: Result, after: Result, named: list[Bug]) -> Iterator[str]:
-    """Find how one test differs from the catalogue."""
-    if len(named) > 1:
-        yield f"{test}: named by several bugs: {', '.join(bug.id for bug in named)}"
-    elif named and before.outcome != "failed":
-        yield f"{test}: {before.outcome} on upstream, should fail for {named[0].id}"
-    elif named and not shows(before, named[0]):
-        yield f"{test}: fails on upstream with {_came(before)}, which is not the reason for {named[0].id}"
-    elif not named and before.outcome == "failed":
-        yield f"{test}: fails on upstream for an unlisted reason, {_came(before)}"
-    # A catalogued test that does not pass is reported once, under its bug.
-    if not named and after.outcome == "failed":
-        yield f"{test}: {before.outcome} on upstream, fails on patched with {after.type}: {_line(after.message)}"
-    if before.outcome == after.outcome == "passed" and before.digest != after.digest:
-        yield f"{test}: passes on both trees, with different bits"
-
-
-def surprise(test: str, result: Result, bugs: Sequence[Bug], catalogue: Catalogue) -> str:
-    """Say how one test of one run differs from the catalogue; empty if it does not.
-
-    Args:
-        test: its id
-        bugs: the bugs that show on the tree; none on patched
-    """
-    named = [bug for bug in bugs if bug.shown_by(test)]
-    if named:
-        expected = len(named) == 1 and shows(result, named[0])
-    else:
-        listed = any(re.search(skip, result.message) for skip in catalogue.skips)
-        expected = result.outcome == "passed" or (result.outcome == "skipped" and listed)
-    if expected:
-        return ""
-    why = {"passed": "", "skipped": f": {_line(result.message)}"}.get(result.outcome, f" with {_came(result)}")
-    return f"{result.outcome}{why}" + (f", should fail for {named[0].id}" if named else "")
-
-
-def _word(result: Result | None) -> str:
-    return {"passed": "pass", "failed": "fail", "skipped": "skip"}.get(result.outcome, result.outcome) if result else "missing"
-
-
-def _came(result: Result) -> str:
-    if not result.type:  # a worker of xdist died in the test
-        return _line(result.message)
-    return f"{result.type} from {result.place or 'the test itself'}: {_line(result.message)}"
-
-
-def _line(message: str) -> str:
+def line(message: str) -> str:
     """Shorten a message to one line."""
-    line = " ".join(message.split())
-    return line if len(line) <= 160 else f"{line[:157]}..."
+    words = " ".join(message.split())
+    return words if len(words) <= 160 else f"{words[:157]}..."

@@ -14,7 +14,7 @@ from harness.suite.speech import clips, normalise
 
 # The files that the suite needs; without the last two the model cannot speak.
 PARTS = ("config.json", "model.safetensors", "audio_detokenizer/config.json", MIMI)
-CANONICAL = "tests/test_transcription.py::test_canonical_waveform_gives_the_spoken_words[{lane}-float32-{clip}]"
+CANONICAL = "tests/test_transcription.py::test_canonical_waveform_transcribes_correctly[{lane}-float32-{clip}]"
 
 
 def require(folder: Path, option: str = "--checkpoint") -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from harness.lane.results import Run
-from harness.verdict.catalogue import Bug, by_kind
+from harness.suite.catalogue import Bug, by_kind
 from harness.verdict.judge import Shown, Verdict
 
 # The shapes of audio in the suite's ids, in the usual notation.
@@ -19,7 +19,9 @@ SAYS = {"wrong": "does wrong", "refuses": "refuses", "lacks": "lacks"}
 SIGNS = {"right": "✓", "features": "~", "wrong": "≠", "refused": "✗"}
 HEARD = {"right": "right", "features": "right words with different features", "wrong": "wrong words", "refused": "refused"}
 # The id of a test that transcribes a clip in some form of audio.
-FORM = re.compile(r"test_any_form_of_audio\w+\[[^-]+-(?P<dtype>[^-]+)-(?P<form>[^-]+-[^-]+)-(?P<shape>[^-]+)-(?P<clip>.+)\]")
+FORM = re.compile(
+    r"test_audio_format_transcribes_correctly\[[^-]+-(?P<form>[^-]+-[^-]+)-(?P<shape>[^-]+)-(?P<dtype>[^-]+)-(?P<clip>.+)\]"
+)
 
 
 @dataclass(frozen=True)

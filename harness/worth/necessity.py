@@ -1,8 +1,4 @@
-"""Show that every part of the series is needed, and that each patch does what it says and no more.
-
-Necessity: without any one piece of the series, a test turns red. The staircase: after each patch, its bugs are gone, those of
-later patches show as they do on upstream, and nothing else has changed.
-"""
+"""Show that every part of the series is needed: without any one piece of it, a test turns red."""
 
 import argparse
 import shutil
@@ -18,8 +14,6 @@ from harness.lane import devices
 from harness.lane.results import Run
 from harness.package import series, trees
 from harness.table import Table, publish
-from harness.verdict.catalogue import Catalogue
-from harness.verdict.judge import NO_BUG, judge
 from harness.worth.pieces import Piece, carry, cut
 from harness.worth.sample import SLOW, WORKERS, Suite, each, prepare
 from harness.worth.trial import Trials, red
@@ -31,10 +25,6 @@ PIECES = """\
 A piece is a hunk of a patch, a run of changed lines in it, or a statement that it adds. Each was taken out of the whole \
 series, or of the patches up to its own if a later one rewrote its lines. A piece is needed if a test or upstream's mypy \
 fails without it. Comments and docstrings that no test notices count as words, not as unneeded."""
-STEPS = """\
-The tests are a sample, with only the first and last case of a test that has many. Tests that start Python run only on the \
-CPU. A step holds if the bugs of its patches are fixed, the tests of later ones fail for their own reasons, and all other \
-results are those of the whole series."""
 
 
 @dataclass(frozen=True)
@@ -55,30 +45,6 @@ class Finding:
     lane: str = ""
     proof: str = ""
     says: str = ""
-
-
-def stairs(suite: Suite, runs: Sequence[Run]) -> tuple[list[list[str]], list[str]]:
-    """Compare the runs after 0, 1, 2 and more patches with the last, which is that of the whole series.
-
-    Returns:
-        the rows of the staircase, and one sentence for each problem
-    """
-    rows: list[list[str]] = []
-    problems: list[str] = []
-    names = ["upstream", *(patch.name for patch in trees.series())]
-    for step, run in enumerate(runs[:-1]):
-        applied = names[: step + 1]
-        later = tuple(bug for bug in suite.bugs if bug.patch not in applied and any(map(bug.shown_by, suite.sample)))
-        verdict = judge(run, runs[-1], Catalogue(later), suite.lane)
-        # After the last patch that concerns a lane, no bug is left to show on it.
-        wrong = [problem for problem in verdict.problems if later or not problem.startswith(NO_BUG)]
-        fixed = sum(len(suite.of(name, suite.sample)) for name in applied)
-        failing = sum(len(shown.tests) for shown in verdict.shown)
-        same = verdict.counts.get("pass→pass", 0) - fixed
-        holds = "no" if wrong else "yes"
-        rows.append([names[step], suite.lane, str(fixed), str(failing), str(same), str(verdict.same_bits), holds])
-        problems += [f"after {names[step]}, on {suite.lane}: {problem}" for problem in wrong]
-    return rows, problems
 
 
 class Examiner:
@@ -188,18 +154,11 @@ def _place(piece: Piece) -> str:
     return f"{piece.file.removeprefix(f'{trees.PACKAGE}/')}:{piece.line}"
 
 
-def staircase(rows: Sequence[Sequence[str]]) -> Table:
-    """Make the table of the steps."""
-    held = f"{sum(row[-1] == 'yes' for row in rows)} of {len(rows)} steps hold."
-    columns = ("after", "lane", "fixed", "failing for their reason", "unaffected", "bit for bit", "holds")
-    return Table("The staircase: the suite after each patch", columns, rows, f"{held} {STEPS}")
-
-
 def run() -> bool:
-    """Show both, and write `out/necessity.json` and `out/necessity.md`.
+    """Find what needs each piece, and write `out/necessity.json` and `out/necessity.md`.
 
     Returns:
-        whether every piece is needed and every step holds
+        whether every piece is needed
 
     Raises:
         HarnessError: this host lacks the stand-in accelerator, or a run did not finish
@@ -207,22 +166,15 @@ def run() -> bool:
     start = time.monotonic()
     devices.refuse("sim", devices.lacks("sim"))
     patches = trees.series()
-    steps = [f"first-{n}" for n in range(len(patches))]
     with TemporaryDirectory() as scratch, ThreadPoolExecutor(WORKERS) as pool, Trials() as trials:
         suites, green = prepare(trials, pool)
-        tasks = [(suite, step) for suite in suites for step in steps]
-        done = each(pool, lambda task: trials.run(task[1], task[0].lane, task[0].sample), tasks, "climbing the staircase")
-        runs = {s.lane: [*done[n * len(steps) : (n + 1) * len(steps)], green[s.lane]] for n, s in enumerate(suites)}
-        steps_of = [stairs(suite, runs[suite.lane]) for suite in suites]
-        rows = [row for rows, _ in steps_of for row in rows]
-        problems = [problem for _, problems in steps_of for problem in problems]
         examiner = Examiner(trials, suites, green, Path(scratch))
         pieces = [piece for n, patch in enumerate(patches, 1) for piece in cut(patch, trees.resolve(f"first-{n}").path)]
         findings = each(pool, examiner.examine, pieces, "taking pieces out")
-    wrong = [*problems, *not_needed(findings)]
+    wrong = list(not_needed(findings))
     seconds = round(time.monotonic() - start)
-    publish("necessity", necessity(findings), staircase(rows), problems=wrong, seconds=seconds)
-    words = "and each step does what its patch says" if not wrong else f"{len(wrong)} problems"
+    publish("necessity", necessity(findings), problems=wrong, seconds=seconds)
+    words = "each of them needed" if not wrong else f"{len(wrong)} problems"
     print(f"{len(findings)} pieces, {words}; {seconds} s")
     return not wrong
 

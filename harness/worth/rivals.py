@@ -15,8 +15,8 @@ from harness import ROOT, HarnessError
 from harness.lane import devices
 from harness.lane.results import Result, Run
 from harness.package import trees
+from harness.suite.catalogue import Bug, Reason, names
 from harness.table import Table, publish
-from harness.verdict.catalogue import Bug, Reason, names
 from harness.worth.sample import WORKERS, Suite, each, prepare
 from harness.worth.trial import Trials, says
 
@@ -103,7 +103,7 @@ def failures(rival: Rival, runs: Mapping[str, Run]) -> Iterator[tuple[Shown, str
 
 def failed(result: Result, shown: Shown) -> bool:
     """Say whether a test fails as expected."""
-    return result.outcome == "failed" and shown.reason.explains(result)
+    return result.outcome == "failed" and shown.reason.explains(result.type, result.message, result.place)
 
 
 def problems(rival: Rival, upstream: Mapping[str, Run], runs: Mapping[str, Run], suites: Sequence[Suite]) -> Iterator[str]:

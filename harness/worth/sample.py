@@ -9,7 +9,7 @@ from rich.progress import track
 
 from harness import HarnessError
 from harness.lane.results import Run
-from harness.verdict.catalogue import CATALOGUE, Bug, names, read_catalogue
+from harness.suite.catalogue import CATALOGUE, Bug, names, read_catalogue
 from harness.worth.trial import Trials, red
 
 LANES = ("cpu", "sim")
@@ -55,7 +55,7 @@ def prepare(trials: Trials, pool: ThreadPoolExecutor, whole: int = 4) -> tuple[l
     for n, (suite, run) in enumerate(zip(suites[1:], runs[1:], strict=True), 1):
         kept = [test for test in suite.sample if test.replace(suite.lane, "") not in slow]
         suites[n] = replace(suite, sample=tuple(kept))
-        green[suite.lane] = Run({test: run.results[test] for test in kept}, frozenset(kept))
+        green[suite.lane] = Run({test: run.results[test] for test in kept})
     return suites, green
 
 

@@ -1,11 +1,6 @@
-"""Run chosen tests of the suite on many trees. Each run is a separate process, forked from one that has imported torch.
+"""Run chosen tests of the suite on many trees, each run in a process of its own."""
 
-The parent only imports libraries, so that no run sees what another did, and none imports torch again.
-"""
-
-import subprocess
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -13,9 +8,8 @@ from types import TracebackType
 from typing import Self
 
 from harness import HarnessError
-from harness.lane import warm
 from harness.lane.results import Result, Run
-from harness.lane.run import environment, start_suite
+from harness.lane.run import Started, start_suite
 
 LIMIT = 300  # seconds that a run may take
 
@@ -24,22 +18,19 @@ class Trials:
     """Runs of the suite. This is a context manager, and any number of threads may use it."""
 
     def __init__(self) -> None:
-        self._server = warm.python("cpu", environment("cpu"))
-        self._running: set[subprocess.Popen[bytes]] = set()
+        self._running: list[Started] = []
         self._lock = Lock()
         self._closed = False
 
     def __enter__(self) -> Self:
-        self._python = self._server.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Stop the remaining runs, because after Ctrl-C the threads wait for them."""
         with self._lock:
             self._closed = True
-            for process in self._running:
-                process.kill()
-        self._server.__exit__(kind, error, trace)
+            for started in self._running:
+                started.end()
 
     def run(self, tree: str, lane: str, tests: Sequence[str], *options: str) -> Run:
         """Run tests on a tree, in one process.
@@ -54,26 +45,27 @@ class Trials:
             HarnessError: pytest did not finish
         """
         with TemporaryDirectory() as folder:
-            with self._lock:
-                if self._closed:
-                    raise HarnessError("interrupted")
-                started = start_suite(tree, lane, Path(folder), *options, python=self._python, tests=tests, workers=0)
-                self._running.add(started.process)
-            with suppress(subprocess.TimeoutExpired):  # without a piece of the series a test may hang
-                started.process.wait(LIMIT)
-            started.process.kill()
-            run, _ = started.finish()
-            with self._lock:
-                self._running.discard(started.process)
-            if not run.finished:
-                words = started.said.read_text(encoding="utf-8").split("\n") if started.said else []
-                last = next((line for line in reversed(words) if line.strip()), "it printed nothing")
-                raise HarnessError(f"pytest did not finish on {tree}, {lane}: {last}")
-            return run
+            run = self._start(tree, lane, tests, Path(folder), options).finish(LIMIT)[0]
+        if not run.finished:
+            raise HarnessError(f"pytest did not finish on {tree}, {lane}: {run.last or 'it printed nothing'}")
+        return run
 
     def collect(self, tree: str, lane: str) -> list[str]:
         """List the ids of the suite's tests on a lane."""
-        return sorted(self.run(tree, lane, ["tests"], "--collect-only").collected)
+        with TemporaryDirectory() as folder:
+            started = self._start(tree, lane, ["tests"], Path(folder), ("--collect-only",))
+            started.finish(LIMIT)
+            said = started.said.read_text(encoding="utf-8") if started.said else ""
+        return sorted(line for line in said.splitlines() if line.startswith("tests/"))
+
+    def _start(self, tree: str, lane: str, tests: Sequence[str], folder: Path, options: Sequence[str]) -> Started:
+        with self._lock:
+            if self._closed:
+                raise HarnessError("interrupted")
+            self._running = [started for started in self._running if started.process.is_alive()]
+            started = start_suite(tree, lane, folder, *options, tests=tests)
+            self._running.append(started)
+            return started
 
 
 def red(run: Run, green: Run | None = None) -> tuple[str, str] | None:

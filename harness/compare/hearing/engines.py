@@ -80,9 +80,7 @@ def _lfm(cut: bool) -> Callable[[Path, str, int], Recognizer]:
         model = LFM2AudioModel.from_pretrained(folder, device=device).eval()
 
         def turn(wave: np.ndarray) -> str:
-            return transcribe(
-                processor, model, lambda chat: chat.add_audio(wave, 16_000), max_new_tokens=longest(len(wave) / 16_000)
-            ).text
+            return transcribe(processor, model, wave, 16_000, max_new_tokens=longest(len(wave) / 16_000)).text
 
         return (lambda wave: " ".join(map(turn, pieces(wave)))) if cut else turn
 

@@ -83,6 +83,13 @@ def test_a_tree_is_built_once(cache, release, capfd):
     assert resolve("upstream", cache=cache, release=release) == first
 
 
+@pytest.mark.parametrize("left", ["", '{"dig', "[]"])
+def test_a_tree_whose_record_was_cut_off_is_built_again(cache, release, left):
+    first = resolve("upstream", cache=cache, release=release)
+    (first.path / "tree.json").write_text(left)
+    assert resolve("upstream", cache=cache, release=release) == first
+
+
 def test_a_wheel_with_another_hash_is_refused_and_removed(cache):
     with pytest.raises(HarnessError, match="not the pinned 0000"):
         resolve("upstream", cache=cache, release=Release("9.9.9", "0000"))

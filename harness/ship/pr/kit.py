@@ -49,9 +49,8 @@ def write(
     try:
         stats = export(partial_kit, requests, author, upstream)
         print("running the tests of the pull requests after each commit", flush=True)
-        with stairs.python() as python:
-            steps = stairs.climb(requests, python)
-            alone = [stairs.alone(pull, python) for pull in requests]
+        steps = stairs.climb(requests)
+        alone = [stairs.alone(pull) for pull in requests]
         facts = Facts(lanes, steps, stats, alone, proof)
         for pull in requests:
             (partial_kit / pull.folder / "body.md").write_text(body(pull, facts, patches), encoding="utf-8")

@@ -2,18 +2,15 @@
 
 import os
 import shlex
-import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from harness import HarnessError, world
-from harness.lane import warm
-from harness.lane.results import read_run
+from harness import HarnessError
+from harness.lane.run import environment, start
 from harness.package import series
 from harness.ship.pr.pulls import Pull
 
@@ -36,14 +33,7 @@ class Step:
         return {test for test, outcome in self.tests.items() if outcome == "passed"}
 
 
-@contextmanager
-def python() -> Iterator[Sequence[str]]:
-    """Yield the command line that runs the tests: that of a server that has imported torch, if this host can have one."""
-    with warm.python("cpu", _environment()) as words:
-        yield words
-
-
-def climb(pulls: Sequence[Pull], python: Sequence[str], workers: int = 2) -> list[Step]:
+def climb(pulls: Sequence[Pull], workers: int = 2) -> list[Step]:
     """Run all tests on the release and after each patch that changes the package, and print how many pass.
 
     Raises:
@@ -57,7 +47,7 @@ def climb(pulls: Sequence[Pull], python: Sequence[str], workers: int = 2) -> lis
                 series.am(repository, patch)
             step = Path(folder) / str(n)
             series.git(repository, "worktree", "add", "--quiet", "--detach", str(step))
-            futures.append((patch.name if patch else "", pool.submit(_run, step, tests, python)))
+            futures.append((patch.name if patch else "", pool.submit(_run, step, tests)))
         steps: list[Step] = []
         try:
             for name, future in futures:
@@ -70,35 +60,28 @@ def climb(pulls: Sequence[Pull], python: Sequence[str], workers: int = 2) -> lis
     return steps
 
 
-def alone(pull: Pull, python: Sequence[str]) -> bool:
+def alone(pull: Pull) -> bool:
     """Say whether a pull request applies to the release by itself, and its tests pass there."""
     try:
         with series.checkout() as repository:
             series.am(repository, *pull.code)
-            return set(_run(repository, [pull.tests], python).values()) == {"passed"}
+            return set(_run(repository, [pull.tests]).values()) == {"passed"}
     except HarnessError:  # it does not apply, or its tests import something that is not there
         return False
 
 
-def _run(checkout: Path, tests: Sequence[Path], python: Sequence[str]) -> dict[str, str]:
+def _run(checkout: Path, tests: Sequence[Path]) -> dict[str, str]:
     """Run tests in a checkout, as upstream would on a host without a GPU."""
     log, files = checkout / "log.jsonl", [f"tests/{file.name}" for file in tests]
     (checkout / "tests").mkdir()
     for file, source in zip(files, tests, strict=True):
         (checkout / file).write_bytes(source.read_bytes())
-    path = shlex.quote(str(checkout / "src"))
-    command = [*python, "-m", "pytest", "-p", "no:cacheprovider", "-p", "pytest_reportlog.plugin", "--report-log", str(log)]
-    command += ["-c", os.devnull, "--rootdir", str(checkout), "-o", f"pythonpath={path}", *warm.IMPORTED_BEFORE, *files]
-    done = subprocess.run(command, cwd=checkout, env=_environment(), capture_output=True, text=True)
-    run = read_run(log, log.with_suffix(".none"))
+    said, path = checkout / "said.txt", shlex.quote(str(checkout / "src"))
+    options = ["-c", os.devnull, "--rootdir", str(checkout), "-o", f"pythonpath={path}"]
+    run, _ = start("", [*options, "--report-log", str(log), *files], log, said, environment("cpu"), folder=checkout).finish()
     if not run.finished:
-        raise HarnessError(f"pytest did not finish: {(done.stdout + done.stderr).strip().splitlines()[-1]}")
+        raise HarnessError(f"pytest did not finish: {run.last}")
     return {test: result.outcome for test, result in run.results.items()}
-
-
-def _environment() -> dict[str, str]:
-    """Return the variables of a host without a GPU, where pytest has no plugins."""
-    return world.environment(CUDA_VISIBLE_DEVICES="", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
 
 
 def problems(steps: Sequence[Step]) -> Iterator[str]:

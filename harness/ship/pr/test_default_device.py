@@ -76,5 +76,5 @@ def test_the_demo_loads_on_one_device(checkpoint, monkeypatch):
 
 
 @pytest.mark.parametrize("part", [LFM2AudioProcessor, LFM2AudioModel])
-def test_a_local_folder_is_taken_as_str(checkpoint, part):
+def test_str_folder_loads(checkpoint, part):
     part.from_pretrained(str(checkpoint), device="cpu")

@@ -98,11 +98,11 @@ def test_a_loaded_part_moves_with_its_processor(processor, part):
     assert device_of(module) == "meta"
 
 
-def test_mimi_loads_on_a_device_that_safetensors_cannot_address(processor):
+def test_mimi_loads_on_device_unknown_to_safetensors(processor):
     assert device_of(processor.to("meta").mimi) == "meta"
 
 
-def test_what_is_added_joins_the_chat(processor):
+def test_additions_stay_on_the_chat_device(processor):
     chat = ChatState(processor)
     processor.to("meta")
     chat.add_text("hello")

@@ -8,7 +8,7 @@ from harness import PATCHES, HarnessError
 from harness.package import series
 from harness.ship.checkout import make
 from harness.ship.export import _kinds, export, find_release
-from harness.verdict.catalogue import CATALOGUE
+from harness.suite.catalogue import CATALOGUE
 
 COUNT = len(series.trees.series())
 

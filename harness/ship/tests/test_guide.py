@@ -36,7 +36,7 @@ from harness import PATCHES
 from harness.package import series
 from harness.ship import wheel
 from harness.ship.pr import pulls
-from harness.verdict.catalogue import CATALOGUE, read_catalogue
+from harness.suite.catalogue import CATALOGUE, read_catalogue
 with series.checkout() as repository:
     for pull in pulls.read():
         series.am(repository, *pull.code)

@@ -20,7 +20,7 @@ from harness.ship.wheel import changes
 from harness.show import page
 from harness.show.tests import test_page
 from harness.show.tests.test_page import BUG, NAMED, leave
-from harness.verdict.catalogue import CATALOGUE, read_catalogue
+from harness.suite.catalogue import CATALOGUE, read_catalogue
 
 # The bugs that the bodies name beside earlier attempts.
 IDS = (
@@ -34,7 +34,6 @@ IDS = (
 STAT = " 1 file changed, 2 insertions(+), 1 deletion(-)"
 PROOF = "https://example.invalid/proof"
 REAL = pulls.read()
-PYTHON = [sys.executable]
 
 # Fixtures of the same name.
 out, patches = test_page.out, test_page.patches
@@ -228,7 +227,7 @@ def test_the_body_speaks_of_nothing_that_is_not_there(out, patches):
 
 def step(patch, outcomes):
     """Make a step from a word, P for a test that passes."""
-    names = {"P": "passed", "F": "failed", "E": "error", "S": "skipped"}
+    names = {"P": "passed", "F": "failed", "S": "skipped"}
     return Step(patch, {f"test_{n}": names[sign] for n, sign in enumerate(outcomes)})
 
 
@@ -241,7 +240,6 @@ def step(patch, outcomes):
         (["FFF", "FPF", "PPP"], "after 1.patch test_0 fails, and a later test passes"),
         (["FFF", "PPF", "FPP"], "after 2.patch test_0 fails, and a later test passes"),
         (["FFF", "PFF", "PPF"], "test_2 fails after the whole series"),
-        (["FFF", "PFE", "PPP"], "after 1.patch test_2 ended as error"),
         (["FFF", "PFF", "PPS"], "after 2.patch test_2 ended as skipped"),
         (["FFF", "PF", "PPP"], "after 1.patch other tests ran than on the release"),
     ],
@@ -257,20 +255,20 @@ def test_the_tests_run_as_upstream_would_run_them(tmp_path):
     file = tmp_path / "test_few.py"
     file.write_text("import os\ndef test_a(): assert not os.environ['CUDA_VISIBLE_DEVICES']\ndef test_b(): assert 0\n")
     (tmp_path / "good").mkdir()
-    found = stairs._run(tmp_path / "good", [file], PYTHON)
+    found = stairs._run(tmp_path / "good", [file])
     assert found == {"tests/test_few.py::test_a": "passed", "tests/test_few.py::test_b": "failed"}
     file.write_text("import what_is_not_there\n")
     (tmp_path / "bad").mkdir()
     with pytest.raises(HarnessError, match="did not finish: "):
-        stairs._run(tmp_path / "bad", [file], PYTHON)
+        stairs._run(tmp_path / "bad", [file])
 
 
 def test_the_tests_for_upstream_pass_and_write_a_few_megabytes(tmp_path, monkeypatch):
     (tmp_path / "written").mkdir()
-    with stairs.python() as python, series.checkout() as repository:
+    with series.checkout() as repository:
         series.am(repository, *trees.series())
         monkeypatch.setenv("TMPDIR", str(tmp_path / "written"))
-        assert set(stairs._run(repository, [pull.tests for pull in REAL], python).values()) == {"passed"}
+        assert set(stairs._run(repository, [pull.tests for pull in REAL]).values()) == {"passed"}
     assert sum(file.stat().st_size for file in (tmp_path / "written").rglob("*") if file.is_file()) < 10 * 2**20
 
 
@@ -284,8 +282,8 @@ def test_the_tests_for_upstream_pass_and_write_a_few_megabytes(tmp_path, monkeyp
 )
 def test_a_pull_request_stands_alone_if_its_tests_pass_without_the_others(tmp_path, test, passes):
     (tmp_path / "test_few.py").write_text(f"def test_a():\n    {test}\n")
-    assert stairs.alone(Pull(1, "some", tmp_path / "test_few.py", "", (trees.series()[0],)), PYTHON) == passes
-    assert not stairs.alone(Pull(1, "some", tmp_path / "test_few.py", "", tuple(trees.series()[:1] * 2)), PYTHON)
+    assert stairs.alone(Pull(1, "some", tmp_path / "test_few.py", "", (trees.series()[0],))) == passes
+    assert not stairs.alone(Pull(1, "some", tmp_path / "test_few.py", "", tuple(trees.series()[:1] * 2)))
 
 
 def test_each_pull_request_is_commits_of_one_sender_and_the_last_adds_its_tests(tmp_path):

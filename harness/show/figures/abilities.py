@@ -12,8 +12,8 @@ from typing import Any
 from harness import world
 from harness.lane.results import Run
 from harness.show.views import Lane
+from harness.suite.catalogue import CATALOGUE, names, read_catalogue
 from harness.verdict import census, evidence
-from harness.verdict.catalogue import CATALOGUE, names, read_catalogue
 
 DEVICES = ("cpu", "sim", "xla", "mps", "cuda")
 DEMO = "demo"
@@ -36,46 +36,46 @@ ABILITIES = {
     "load": Ability(
         "with and without device=",
         (
-            "test_device.py::test_the_readme_recipe_transcribes_without_naming_a_device",
-            "test_device.py::test_an_explicit_device_is_used_without_a_warning",
+            "test_device.py::test_readme_recipe_transcribes_without_naming_a_device",
+            "test_device.py::test_explicit_device_is_used_without_warning",
         ),
     ),
     "transcribe": Ability(
         "gives the words of each clip",
         (
-            "test_transcription.py::test_silence_after_a_clip_adds_no_words",
-            "test_transcription.py::test_interleaved_generation_gives_the_spoken_words",
+            "test_transcription.py::test_trailing_silence_adds_no_words",
+            "test_transcription.py::test_interleaved_generation_transcribes_correctly",
         ),
     ),
     "chat": Ability(
         "answers in text and codes",
         (
-            "test_answers.py::test_a_chat_says_what_it_heard_and_then_both",
-            "test_moves.py::test_a_chat_without_audio_is_answered",
+            "test_answers.py::test_interleaved_chat_repeats_each_turn",
+            "test_moves.py::test_chat_without_audio_generates",
         ),
     ),
-    "speak": Ability("speech is heard as its text", ("test_answers.py::test_a_text_that_is_spoken_is_heard_as_itself",)),
+    "speak": Ability("speech is heard as its text", ("test_answers.py::test_synthesized_speech_transcribes_to_its_text",)),
     "decode": Ability(
         "codes become a waveform",
         (
-            "test_lazy_parts.py::test_decode_gives_a_waveform_on_the_processors_device",
-            "test_lazy_parts.py::test_mimi_decodes_on_the_processors_device",
-            "test_speaking.py::test_what_is_decoded_is_heard_as_the_words_of_its_codes",
+            "test_lazy_parts.py::test_decode_returns_waveform_on_processor_device",
+            "test_lazy_parts.py::test_mimi_decodes_on_processor_device",
+            "test_speaking.py::test_decoded_codes_transcribe_to_their_words",
         ),
     ),
     "move": Ability(
         "all parts follow .to()",
         (
-            "test_lazy_parts.py::test_a_loaded_audio_detokenizer_follows_its_processor",
-            "test_lazy_parts.py::test_a_loaded_mimi_follows_its_processor",
-            "test_moves.py::test_what_is_added_joins_the_chat",
+            "test_lazy_parts.py::test_loaded_audio_detokenizer_follows_processor_to",
+            "test_lazy_parts.py::test_loaded_mimi_follows_processor_to",
+            "test_moves.py::test_additions_stay_on_the_chat_device",
         ),
     ),
     "train": Ability(
         "the loss falls",
         (
-            "test_finetuning.py::test_a_dataset_holds_what_the_mapper_makes_of_each_chat",
-            "test_finetuning.py::test_some_steps_lower_the_loss_and_leave_a_checkpoint_that_transcribes",
+            "test_finetuning.py::test_preprocessed_dataset_holds_mapped_chats",
+            "test_finetuning.py::test_training_lowers_loss_and_saves_checkpoint",
         ),
     ),
     # Upstream's demo needs a browser, and a separate session.
@@ -164,10 +164,8 @@ def _of_runs(runs: Mapping[str, Run]) -> dict[str, Cell]:
 
 def _sides(run: Run) -> dict[str, Side]:
     functions: dict[str, list[tuple[str, str]]] = {}
-    for test in run.collected | run.results.keys():
-        result = run.results.get(test)
-        came = (result.outcome, result.type) if result else ("missing", "")
-        functions.setdefault(test.removeprefix("tests/").partition("[")[0], []).append(came)
+    for test, result in run.results.items():
+        functions.setdefault(test.removeprefix("tests/").partition("[")[0], []).append((result.outcome, result.type))
     sides = {}
     for name, ability in ABILITIES.items():
         if ability.tests and all(test in functions for test in ability.tests):

@@ -4,13 +4,10 @@ import re
 
 import pytest
 
-from harness import PATCHES, ROOT, HarnessError, world
-from harness.show.figures import abilities
-from harness.show.readme import LANES, update
+from harness import ROOT, HarnessError, world
+from harness.show.readme import check, update
 from harness.show.tests import test_page
 from harness.show.tests.test_page import THREAD, leave
-from harness.verdict import census
-from harness.verdict.catalogue import CATALOGUE, read_catalogue
 
 # The fixture of test_page.
 out = test_page.out
@@ -49,13 +46,12 @@ def test_readme_shows_verdicts_and_picture_and_leads_to_the_bugs(readme, tmp_pat
         "- **The verdict holds** on `sim`: 1 fail→pass, 1 pass→pass.",
     ]
     assert re.fullmatch(r"!\[What runs where \(.+ patched\.\]\(shown\.svg\)", lines[6])
-    assert lines[8:] == [
+    assert lines[8:11] == [
         "1.3.0 has 1 bug: [by patch](patches/README.md).",
         "",
         "Not run: mps (needs `macOS`).",
-        "<!-- /verdict -->",
-        "More.",
     ]
+    assert lines[-2:] == ["<!-- /verdict -->", "More."]
     assert picture.read_bytes() == (out / "matrix.svg").read_bytes()
 
 
@@ -105,37 +101,18 @@ def test_readme_keeps_its_verdict_where_there_is_no_new_one(readme, tmp_path, ou
     assert "old" in readme.read_text() and not (patches / "README.md").exists()
 
 
-@pytest.mark.parametrize("lane", LANES)
-def test_readme_counts_what_the_census_counts(lane):
-    # If the suite and the census changed, README could otherwise keep the results of an older suite.
-    counts = [n for n in census.read()[lane].values() if len(n) > 1]
-    shown, same, bits = (sum(n[k] for n in counts) for k in (1, 2, 3))
-    said = f"- **The verdict holds** on `{lane}`: {shown} fail→pass, {same} pass→pass, {bits} of them bit for bit.\n"
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert said in readme
-    cells = abilities.of_census(lane)
-    works = sum(cell.before.kind == "works" for cell in cells.values())
-    # The demo, which the census does not count, may add one.
-    assert re.search(rf"\b{lane} {works} of ({len(cells)}|{len(cells) + 1}) on 1\.3\.0, \1 of \1 patched", readme)
-
-
-def test_the_table_of_patches_counts_what_the_census_counts():
-    shown, columns = {}, []
-    for line in (PATCHES / "README.md").read_text(encoding="utf-8").splitlines():
-        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
-        if cells[:1] == ["bug"]:
-            columns = cells
-        elif cells and cells[0].startswith("["):
-            counts = dict(zip(columns, cells, strict=True))
-            shown[cells[0][1:].partition("]")[0]] = [counts[lane] for lane in LANES]
-    counted = census.read()
-    expected = {}
-    for bug in read_catalogue(CATALOGUE).bugs:
-        sums = [
-            sum(n[0] for key, n in counted[lane].items() if len(n) == 1 and key.startswith(f"{bug.id} ")) for lane in LANES
-        ]
-        expected[bug.id] = [f"{n} ✗ → ✓" if n else "–" for n in sums]
-    assert shown == expected
+def test_a_verdict_that_was_edited_by_hand_is_refused_and_a_stale_one_named(readme, tmp_path, out, patches, monkeypatch):
+    leave(out, patches)
+    leave(out, patches, name="sim")
+    picture = tmp_path / "shown.svg"
+    update(readme, out, picture, patches)
+    assert check(readme, picture) == ["cpu of 2026-11-22", "sim of 2026-11-22"]  # they are on other patches
+    own = world.digest("pinned", patches)
+    monkeypatch.setattr(world, "digest", lambda stack: own)
+    assert check(readme, picture) == []
+    readme.write_text(readme.read_text().replace("1 fail→pass", "9 fail→pass"))
+    with pytest.raises(HarnessError, match=r"^the verdicts of README\.md, or shown\.svg, were edited by hand"):
+        check(readme, picture)
 
 
 def test_an_older_verdict_beside_a_new_lane_is_not_shown(readme, tmp_path, out, patches):

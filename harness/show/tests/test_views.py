@@ -24,5 +24,5 @@ def test_the_same_exception_at_other_addresses_counts_as_one():
     at = [Result("failed", type="PicklingError", message=f"no <Ear at 0x7f{n}66a0>") for n in range(10, 12)]
     results = {"tests/a": at[0], "tests/b": at[1], "tests/c": Result("failed", type="RuntimeError", message="yes")}
     record = {"bugs": [{"id": "deaf", "title": "It fails", "patch": "0001", "shown": list(results), "fixed": 3}]}
-    (bug,) = views.bugs([views.Lane("cpu", record, {"upstream": Run(results, frozenset(results))})])
+    (bug,) = views.bugs([views.Lane("cpu", record, {"upstream": Run(results)})])
     assert bug["gives"] == ["PicklingError: no <Ear at 0x…>"]

@@ -55,3 +55,8 @@ def test_padded_clips_have_three_lengths_and_end_in_silence():
         samples = clip.mono().shape[1]
         assert torch.equal(wave[:, :samples], clip.mono())
         assert not wave[:, samples:].any()
+
+
+def test_the_clips_come_in_the_rates_and_channels_that_users_hold():
+    assert {clip.channels for clip in speech.clips()} == {1, 2}
+    assert {clip.sampling_rate for clip in speech.clips()} == {8_000, 16_000, 22_050, 24_000, 44_100, 48_000}

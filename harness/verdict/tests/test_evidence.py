@@ -7,8 +7,8 @@ import pytest
 
 from harness import PATCHES, HarnessError
 from harness.lane import devices
+from harness.suite.catalogue import Bug, Catalogue, Reason
 from harness.verdict import census, evidence
-from harness.verdict.catalogue import Bug, Catalogue, Reason
 from harness.verdict.evidence import FIELDS, OPTIONAL, cite, read_record, write
 from harness.world import STALE, digest, series_sha256
 
@@ -40,6 +40,7 @@ def few_tests(monkeypatch):
     bug = Bug("deaf", "wrong", "It hears nothing", "0001.patch", lanes, (Reason("TypeError", "", judged="it"),), ("test_*",))
     monkeypatch.setattr(evidence, "read_catalogue", lambda file: Catalogue((bug,)))
     monkeypatch.setattr(census, "totals", lambda lane, device: {"fail→pass": 2, "pass→pass": 1})
+    monkeypatch.setattr(census, "same_bits", lambda lane, device: 1)
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +76,10 @@ def test_it_replaces_what_a_host_of_the_same_kind_gave_before(written):
 def test_it_is_shown_with_date_and_host_and_the_lane_still_did_not_run(written):
     said = cite(NOT_RUN, written().parent)
     assert said["cuda"] == NOT_RUN["cuda"]
-    assert said["mps"] == f"{NOT_RUN['mps']}; committed evidence: held on 2026-02-03 on Apple M3 [Pro], Darwin arm64"
+    assert (
+        said["mps"]
+        == f"{NOT_RUN['mps']}; committed evidence: held on 2026-02-03 on Apple M3 [Pro], Darwin arm64, with the stack own"
+    )
 
 
 def test_what_did_not_hold_there_is_shown_as_such(written):

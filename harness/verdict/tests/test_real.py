@@ -42,9 +42,10 @@ def test_the_tiny_checkpoint_is_not_a_real_one(checkpoint, part):
 
 
 def test_it_is_refused_before_anything_runs(tmp_path, monkeypatch):
-    monkeypatch.setattr(lane.Turns, "add", lambda *arguments: pytest.fail("it ran"))
+    monkeypatch.setattr(lane, "OUT", tmp_path / "out")
+    monkeypatch.setattr(lane, "start_suite", lambda *arguments: pytest.fail("it ran"))
     with pytest.raises(HarnessError, match=r"^--checkpoint .+: there is no config\.json"):
-        lane.run_lane("cpu", "--checkpoint", str(tmp_path))
+        lane.run_lanes(["cpu"], "--checkpoint", str(tmp_path))
 
 
 def test_what_it_hears_otherwise_is_one_table_and_one_sentence(capsys):
@@ -53,8 +54,8 @@ def test_what_it_hears_otherwise_is_one_table_and_one_sentence(capsys):
         CANONICAL.format(lane="cpu", clip=first.id): Result("failed", "AssertionError", transcript="Something, else."),
         CANONICAL.format(lane="cpu", clip=second.id): Result("failed", "RuntimeError"),
     }
-    assert heard(Run(RIGHT, frozenset(RIGHT)), "cpu") == []
-    found = heard(Run({**RIGHT, **other}, frozenset(RIGHT)), "cpu")
+    assert heard(Run(RIGHT), "cpu") == []
+    found = heard(Run({**RIGHT, **other}), "cpu")
     assert [(clip, words) for clip, _, words, _ in found] == [(first.id, "something else"), (second.id, "")]
     assert found[1][3] == 1
     assert show(found) == f"the checkpoint mishears 2 of {len(clips())} clips: tests that compare words cannot judge with it"

@@ -9,7 +9,7 @@ import pytest
 from harness import HarnessError
 from harness.lane.results import Result, Run
 from harness.package import trees
-from harness.verdict.catalogue import Bug, Catalogue, Reason
+from harness.suite.catalogue import Bug, Catalogue, Reason
 from harness.worth import mutants
 from harness.worth.mutants import Fate, Hunt, Mutant, killers, read_listed, run, table
 from harness.worth.mutate import becomes, changed, deletions, functions, meaning, moves, replacements
@@ -127,7 +127,7 @@ class Told:
         said = next(self.told[tree])
         if isinstance(said, Exception):
             raise said
-        return Run(said, frozenset(said))
+        return Run(said)
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def hunt(tmp_path, monkeypatch):
     suites = [Suite(lane, (BUG,), (ABOVE, BELOW, LEFT), (ABOVE, BELOW)) for lane in ("cpu", "sim")]
 
     def make(**told):
-        green = {lane: Run({ABOVE: BITS, BELOW: BITS}, frozenset([ABOVE, BELOW])) for lane in ("cpu", "sim")}
+        green = {lane: Run({ABOVE: BITS, BELOW: BITS}) for lane in ("cpu", "sim")}
         return Hunt(Told(**told), suites, green, tmp_path)
 
     return make

@@ -4,7 +4,7 @@ import pytest
 
 from harness import HarnessError
 from harness.lane.results import Result, Run
-from harness.verdict.catalogue import Bug, Reason
+from harness.suite.catalogue import Bug, Reason
 from harness.worth.rivals import Rival, Shown, broken, problems, read_rivals
 from harness.worth.sample import Suite
 
@@ -22,7 +22,7 @@ LOUD = Rival(
 
 
 def run(ear, nose):
-    return Run({EAR: ear, NOSE: nose}, frozenset((EAR, NOSE)))
+    return Run({EAR: ear, NOSE: nose})
 
 
 @pytest.mark.parametrize(

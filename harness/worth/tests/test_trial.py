@@ -8,7 +8,7 @@ from harness.worth.trial import Trials
 
 def test_a_run_is_a_process_of_its_own_that_leaves_this_one_alone():
     with Trials() as trials:
-        run = trials.run("upstream", "cpu", ["tests/test_signatures.py::test_the_device_defaults_to_auto"])
+        run = trials.run("upstream", "cpu", ["tests/test_signatures.py::test_device_defaults_to_auto"])
         assert [(r.outcome, r.type, r.message.splitlines()[0]) for r in run.results.values()] == [
             ("failed", "AssertionError", "assert 'cuda' == 'auto'")
         ] * 2

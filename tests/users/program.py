@@ -1,7 +1,8 @@
-"""A user's program that type checkers accept, and that runs. Each form of audio is a function, which names its test."""
+"""A user's program. mypy and pyright must accept each form of audio, which is a function, and report each misuse at the end."""
 
 import array
 import wave
+from pathlib import Path
 from typing import Any, cast
 
 import librosa
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 import torch
-from liquid_audio import ChatState
+from liquid_audio import ChatState, LFM2AudioModel, LFM2AudioProcessor
 from scipy.io import wavfile
 
 RATE = 16_000
@@ -109,3 +110,36 @@ def a_function_of_their_own(chat: ChatState, path: str) -> None:
 
     say(PCM)
     say([0.25] * RATE)
+
+
+def misuses(chat: ChatState, example: dict[str, Any], samples: npt.NDArray[np.float32]) -> None:
+    silent: npt.NDArray[np.bool] = samples == 0
+    spectrum: npt.NDArray[np.complex64] = np.zeros(16_000, np.complex64)
+    # Their full scale is unknown.
+    integers: list[int] = [0, 1]
+    counts: npt.NDArray[np.int64] = np.arange(16_000)
+    wide: npt.NDArray[np.uint16] = np.zeros(16_000, np.uint16)
+
+    chat.add_audio("speech.wav", 16_000)  # type: ignore[arg-type]
+    chat.add_audio(b"RIFF", 16_000)  # type: ignore[arg-type]
+    chat.add_audio(bytearray(b"RIFF"), 16_000)  # type: ignore[arg-type]
+    chat.add_audio(Path("speech.wav"), 16_000)  # type: ignore[arg-type]
+    chat.add_audio(example, 16_000)  # type: ignore[arg-type]
+    chat.add_audio(spectrum, 16_000)  # type: ignore[arg-type]
+    chat.add_audio(silent, 16_000)  # type: ignore[arg-type]
+    chat.add_audio(None, 16_000)  # type: ignore[arg-type]
+    chat.add_audio(["speech.wav"], 16_000)  # type: ignore[list-item]
+    chat.add_audio(integers, 16_000)  # type: ignore[arg-type]
+    chat.add_audio([samples, samples], 16_000)  # type: ignore[list-item]
+    chat.add_audio([[0.0, 0.5], [0.5, 0.0]], 16_000)  # type: ignore[list-item]
+    chat.add_audio(counts, 16_000)  # type: ignore[arg-type]
+    chat.add_audio(wide, 16_000)  # type: ignore[arg-type]
+    chat.add_audio(memoryview(b"RIFF"), 16_000)  # type: ignore[arg-type]
+    chat.add_audio((16_000, samples), 16_000)  # type: ignore[arg-type]
+    chat.add_audio(samples, "16000")  # type: ignore[arg-type]
+    chat.add_audio(samples, None)  # type: ignore[arg-type]
+    chat.add_audio(samples)  # type: ignore[call-arg]
+    chat.add_audio(samples, sample_rate=16_000)  # type: ignore[call-arg]
+    chat.add_audio(16_000, samples)  # type: ignore[arg-type]
+    LFM2AudioProcessor.from_pretrained(Path("."), device=0)  # type: ignore[arg-type]
+    LFM2AudioModel.from_pretrained(Path("."), device=0)  # type: ignore[arg-type]

@@ -3,15 +3,15 @@
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness import ROOT, HarnessError
-from harness.lane.results import Result
 
 CATALOGUE = ROOT / "tests" / "bugs.toml"
+ANYTHING = "\N{SNOWMAN}"  # a message that no reason expects
 # The kinds of entries. Only the first is what a maintainer would call a bug.
 KINDS = {"wrong": "bug", "refuses": "refusal", "lacks": "gap"}
 
@@ -32,10 +32,13 @@ class Reason:
     at: tuple[str, ...] = ()
     judged: str = ""
 
-    def explains(self, result: "Result") -> bool:
-        """Say whether a test failed for this reason."""
-        placed = result.place in self.at if result.place else bool(self.judged)
-        return placed and result.type == self.type and re.search(self.message, result.message, re.DOTALL) is not None
+    def explains(self, type: str, message: str, place: str) -> bool:
+        """Say whether an exception, and the function of the package that it came through, is this reason."""
+        placed = place in self.at if place else bool(self.judged)
+        return placed and type == self.type and re.search(self.message, message, re.DOTALL) is not None
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.message!r} from {' or '.join(self.at) or f'the test itself, which compares {self.judged}'}"
 
 
 def by_kind(kinds: Iterable[str]) -> str:
@@ -70,6 +73,10 @@ class Bug:
     threads: tuple[str, ...] = ()
     not_on: tuple[str, ...] = ()
 
+    def explains(self, type: str, message: str, place: str) -> bool:
+        """Say whether an exception is one of this bug's reasons. For the arguments see `Reason.explains`."""
+        return any(reason.explains(type, message, place) for reason in self.reasons)
+
     def shown_by(self, test: str) -> bool:
         """Say whether a test is one of those that show this bug."""
         return any(names(glob, test) for glob in self.tests)
@@ -92,19 +99,25 @@ class Catalogue:
         return [bug for bug in self.bugs if lane in bug.lanes and stack not in bug.not_on]
 
 
+def _bug(entry: Mapping[str, Any]) -> Bug:
+    reasons = tuple(Reason(**{**reason, "at": tuple(reason.get("at", ()))}) for reason in entry["reasons"])
+    fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
+    return Bug(**{**fields, "reasons": reasons})
+
+
 def read_catalogue(path: Path) -> Catalogue:
     """Read the bug catalogue.
 
     Raises:
         HarnessError: an id occurs twice, or an entry cannot be checked because a field is missing or invalid
     """
-    data = tomllib.loads(path.read_text(encoding="utf-8"))
-    bugs = []
-    for entry in data["bug"]:
-        reasons = tuple(Reason(**{**reason, "at": tuple(reason.get("at", ()))}) for reason in entry.pop("reasons"))
-        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
-        bugs.append(Bug(reasons=reasons, **fields))
-    for id, n in Counter([*(bug.id for bug in bugs), *(entry["id"] for entry in data.get("retired", ()))]).items():
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        bugs = [_bug(entry) for entry in data["bug"]]
+        retired = [entry["id"] for entry in data.get("retired", ())]
+    except (KeyError, TypeError, ValueError) as error:
+        raise HarnessError(f"{path.name} cannot be read: {error}") from None
+    for id, n in Counter([*(bug.id for bug in bugs), *retired]).items():
         if n > 1:
             raise HarnessError(f"{path.name} has the id {id} twice: ids are never reused")
     for bug in bugs:
@@ -115,11 +128,8 @@ def read_catalogue(path: Path) -> Catalogue:
                 f"{path.name}: each reason of {bug.id} must say either where in the package it comes from (at) or what "
                 "the test compared (judged)"
             )
+        if wide := next((reason for reason in bug.reasons if re.search(reason.message, ANYTHING, re.DOTALL)), None):
+            raise HarnessError(f"{path.name}: a reason of {bug.id} matches any message: {wide.message!r}")
         if bug.kind not in KINDS:
             raise HarnessError(f"{path.name}: {bug.id} is of kind {bug.kind!r}, expected one of {', '.join(KINDS)}")
     return Catalogue(tuple(bugs), tuple(data.get("skips", ())))
-
-
-def shows(result: Result, bug: Bug) -> bool:
-    """Say whether a test failed for a catalogued reason of a bug."""
-    return result.outcome == "failed" and any(reason.explains(result) for reason in bug.reasons)
