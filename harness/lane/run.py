@@ -26,9 +26,6 @@ FORKED = (*DEFAULT, "xla")
 SELECTED = {"xla": ("-m", "core")}
 # The plugins that a run loads. Any other that is installed stays out.
 PLUGINS = ("xdist.plugin", "pytest_socket", "pytest_reportlog.plugin", "_hypothesis_pytestplugin")
-# What the suite and the package import. The package itself is left out: it differs from run to run.
-LIBRARIES = ["torch", "torchaudio", "transformers.models.lfm2.modeling_lfm2", "einops", "librosa.filters", "scipy.io.wavfile"]
-LIBRARIES += ["sentencepiece", "soundfile", "hypothesis.strategies", *PLUGINS]
 # pytest cannot rewrite the asserts of plugins that are imported already. Theirs need no rewriting.
 IMPORTED_BEFORE = ("-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning")
 # At import, torch and transformers look for CUDA. With this variable they ask NVML: what initialises CUDA cannot be forked. Each
@@ -133,7 +130,7 @@ def _import_once() -> None:
         os.environ.clear()
         os.environ.update(variables)
         try:
-            forkserver.set_forkserver_preload(LIBRARIES)
+            forkserver.set_forkserver_preload(["harness.lane.preload"])
             forkserver.ensure_running()
         finally:
             os.environ.clear()
