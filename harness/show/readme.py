@@ -52,7 +52,7 @@ def update(
     shown = f"![{ElementTree.parse(drawn).findtext('{*}title')}]({picture.relative_to(readme.parent).as_posix()})"
     body = "\n".join(_block(main, views.not_run(lanes), shown, table.relative_to(readme.parent).as_posix()))
     made = "; ".join(f"{lane.name} {lane.record['stack']} {lane.record['date']} {lane.record['digest'][:12]}" for lane in main)
-    body += f"\n\n<!-- made from {made}; seal {_seal(body, made, drawn)} -->"
+    body += f"\n<!-- made from {made}; seal {_seal(body, made, drawn)} -->"
     table.write_text(by_patch(main, patches), encoding="utf-8")
     shutil.copyfile(drawn, picture)
     readme.write_text(f"{before}{mark}{opening}{end_of_mark}{body}\n{closing}{after}", encoding="utf-8")
@@ -69,7 +69,7 @@ def check(readme: Path = ROOT / "README.md", picture: Path = ROOT / ".github" / 
         HarnessError: somebody edited them
     """
     block = re.search(r"<!-- verdict.*?-->\n(.*)\n<!-- /verdict -->", readme.read_text(encoding="utf-8"), re.DOTALL)
-    sealed = block and re.fullmatch(r"(.*)\n\n<!-- made from (.+); seal (\w+) -->", block[1], re.DOTALL)
+    sealed = block and re.fullmatch(r"(.*)\n<!-- made from (.+); seal (\w+) -->", block[1], re.DOTALL)
     if not sealed or _seal(sealed[1], sealed[2], picture) != sealed[3]:
         raise HarnessError(
             f"the verdicts of {readme.name}, or {picture.name}, were edited by hand: write them with `nox -s readme`"

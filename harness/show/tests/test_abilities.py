@@ -98,7 +98,7 @@ def test_evidence_that_holds_did_what_the_census_counts(kept):
         {"digest": "0"},
         {"holds": False},
         {"stack": "floor"},
-        {"counts": census.totals("sim", "sim") | {"pass→pass": 1}},
+        {"counts": census.totals("sim", "sim") | {"pass→pass": 1}, "same bits": 1},
     ],
     ids=["stale", "broken", "another-stack", "invented"],
 )
