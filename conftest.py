@@ -1,7 +1,7 @@
 """Options that choose the tree, device and checkpoint under test, and the fixtures that tests share.
 
-pytest --tree upstream          liquid-audio as published: red
-pytest --tree patched           with the series applied: green
+pytest --tree upstream          liquid-audio as published: green if every bug shows, for its own reason
+pytest --tree patched           with the series applied: green if all of them are fixed
 pytest --tree ../checkout/src   any checkout
 pytest --checkout ../checkout   with the examples of upstream's repository, which no wheel contains
 """
@@ -61,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         tree = config.stash[TREE] = trees.resolve(config.getoption("tree"))
         config.stash[DEVICE] = devices.require(config.getoption("device"))
-    except HarnessError as error:
+    except (HarnessError, OSError) as error:  # such as a host without git
         raise pytest.UsageError(str(error)) from None
     checkpoint = config.getoption("checkpoint")
     if checkpoint and not (checkpoint / "config.json").is_file():

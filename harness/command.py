@@ -1,6 +1,7 @@
 """How every command ends: with an exit status, and an error as one sentence."""
 
 import io
+import signal
 import sys
 from collections.abc import Callable
 
@@ -19,6 +20,7 @@ def status(run: Callable[[], bool | int | None]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal may support only ASCII
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as after Ctrl-C, what runs is ended
     try:
         found = run()
         return int(not found) if isinstance(found, bool) else found or 0

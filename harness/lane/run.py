@@ -144,7 +144,7 @@ def _pytest(arguments: list[str], variables: dict[str, str], said: Path | None, 
     os.environ.update(variables)
     os.chdir(folder)
     if said:
-        output = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        output = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         os.dup2(output, 1)
         os.dup2(output, 2)
     import pytest

@@ -52,27 +52,31 @@ def update(
     shown = f"![{ElementTree.parse(drawn).findtext('{*}title')}]({picture.relative_to(readme.parent).as_posix()})"
     body = "\n".join(_block(main, views.not_run(lanes), shown, table.relative_to(readme.parent).as_posix()))
     made = "; ".join(f"{lane.name} {lane.record['stack']} {lane.record['date']} {lane.record['digest'][:12]}" for lane in main)
-    body += f"\n<!-- made from {made}; seal {_seal(body, made, drawn)} -->"
     table.write_text(by_patch(main, patches), encoding="utf-8")
+    body += f"\n<!-- made from {made}; seal {_seal(body, made, drawn, table)} -->"
     shutil.copyfile(drawn, picture)
     readme.write_text(f"{before}{mark}{opening}{end_of_mark}{body}\n{closing}{after}", encoding="utf-8")
 
 
-def _seal(body: str, made: str, picture: Path) -> str:
-    return hashlib.sha256(f"{body}{made}".encode() + picture.read_bytes()).hexdigest()[:12]
+def _seal(body: str, made: str, *files: Path) -> str:
+    return hashlib.sha256(b"".join([f"{body}{made}".encode(), *(file.read_bytes() for file in files)])).hexdigest()[:12]
 
 
-def check(readme: Path = ROOT / "README.md", picture: Path = ROOT / ".github" / "matrix.svg") -> list[str]:
-    """Check that README's verdicts and picture are as they were written, and list the verdicts that are stale.
+def check(
+    readme: Path = ROOT / "README.md",
+    picture: Path = ROOT / ".github" / "matrix.svg",
+    table: Path = PATCHES / "README.md",
+) -> list[str]:
+    """Check that README's verdicts, their picture and their table are as they were written, and list the stale verdicts.
 
     Raises:
         HarnessError: somebody edited them
     """
     block = re.search(r"<!-- verdict.*?-->\n(.*)\n<!-- /verdict -->", readme.read_text(encoding="utf-8"), re.DOTALL)
     sealed = block and re.fullmatch(r"(.*)\n<!-- made from (.+); seal (\w+) -->", block[1], re.DOTALL)
-    if not sealed or _seal(sealed[1], sealed[2], picture) != sealed[3]:
+    if not sealed or _seal(sealed[1], sealed[2], picture, table) != sealed[3]:
         raise HarnessError(
-            f"the verdicts of {readme.name}, or {picture.name}, were edited by hand: write them with `nox -s readme`"
+            f"the verdicts of {readme.name}, {picture.name} or {table.name} of patches/ were edited by hand: run `nox -s readme`"
         )
     made = [entry.split() for entry in sealed[2].split("; ")]
     return [f"{lane} of {date}" for lane, stack, date, digest in made if not world.digest(stack).startswith(digest)]

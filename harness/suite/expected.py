@@ -9,6 +9,7 @@ import os
 import re
 import traceback
 from collections.abc import Generator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -43,19 +44,38 @@ def mark(config: pytest.Config, items: list[pytest.Item], tree: str, device: str
             def explained(error: BaseException, bug: Bug = bug, item: pytest.Item = item) -> bool:
                 return bug.explains(**described(error, item))
 
-            item.add_marker(pytest.mark.xfail(strict=True, raises=pytest.RaisesExc(check=explained), reason=bug.id))
+            xfail = pytest.mark.xfail(strict=True, raises=pytest.RaisesExc(check=explained), reason=bug.id)
+            item.add_marker(xfail, append=False)  # before any of the test's own, which pytest would ask instead
+    shown = {item.stash[BUG].id for item in items if BUG in item.stash}
+    whole = config.args == ["tests"] or config.args_source == config.ArgsSource.TESTPATHS
+    whole = whole and not (config.option.keyword or config.option.markexpr or config.option.deselect)
+    lost = [bug.id for bug in catalogue.on(device, stack) if bug.id not in shown]
+    if tree == "upstream" and whole and lost:
+        raise pytest.UsageError(f"{CATALOGUE.name}: no test shows {', '.join(lost)}")
 
 
 def described(error: BaseException, item: pytest.Item) -> dict[str, str]:
     """Describe an exception as the catalogue does: its type, its message, and the package function that it came through."""
-    tree = Path(__import__(trees.PACKAGE).__file__ or "").parent
-    package, frames = f"{tree}{os.sep}", [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    spec = find_spec(trees.PACKAGE)  # the package itself may not import
+    package, frames = (
+        f"{Path(spec.origin).parent if spec and spec.origin else ''}{os.sep}",
+        [frame for frame, _ in traceback.walk_tb(error.__traceback__)],
+    )
     # Compare strings, because building and comparing paths takes longer than most of the tests.
     inside = [frame.f_code for frame in frames if frame.f_code.co_filename.startswith(package)]
     # An exception from an object of the test counts as the test's, even if the package called that object.
     own = frames[-1].f_code.co_filename.startswith((f"{item.path.parent}{os.sep}", f"{ROOT / 'harness'}{os.sep}"))
     place = "" if own or not inside else f"{inside[-1].co_filename.removeprefix(package)}:{inside[-1].co_name}"
     return {"type": type(error).__name__, "message": str(error), "place": place.replace(os.sep, "/")}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    """Let a file fail that skips itself."""
+    report = yield
+    if report.skipped:
+        report.outcome, report.longrepr = "failed", f"skipped as a whole: {report.longrepr[2]}"
+    return report
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,19 +4,20 @@ import tomllib
 from collections.abc import Iterator, Mapping
 
 from harness import ROOT, HarnessError
-from harness.lane.results import Run
+from harness.lane.results import Result, Run
 from harness.package import trees
 
 MISTAKES, NOTICED = ROOT / "tests" / "broken.patch", ROOT / "tests" / "broken.toml"
 
 
-def read() -> dict[str, str]:
-    """Read the ids of the tests, by patch.
+def read() -> dict[str, tuple[str, str]]:
+    """Read the id of a test, and the type of the exception that it must fail with, by patch.
 
     Raises:
         HarnessError: a patch of the series has none
     """
-    tests = {patch: f"tests/{test}" for patch, test in tomllib.loads(NOTICED.read_text(encoding="utf-8")).items()}
+    listed = tomllib.loads(NOTICED.read_text(encoding="utf-8"))
+    tests = {patch: (f"tests/{test}", kind) for patch, (test, kind) in listed.items()}
     for patch in trees.series():
         if patch.stem.partition("-")[2] not in tests:
             raise HarnessError(
@@ -30,9 +31,10 @@ def build() -> trees.Tree:
     return trees.build("broken", [*trees.series(), MISTAKES])
 
 
-def problems(tests: Mapping[str, str], run: Run) -> Iterator[str]:
+def problems(tests: Mapping[str, tuple[str, str]], run: Run) -> Iterator[str]:
     """Name the tests that do not notice the mistake in their patch."""
-    for patch, test in tests.items():
-        outcome = run.results[test].outcome if test in run.results else "missing"
-        if outcome != "failed":
-            yield f"broken on purpose in {patch}: {test} should fail, and it {'passes' if outcome == 'passed' else f'is {outcome}'}"
+    for patch, (test, kind) in tests.items():
+        result = run.results.get(test, Result("missing"))
+        if (result.outcome, result.type) != ("failed", kind):
+            came = f"is {result.outcome} {result.type}".strip()
+            yield f"broken on purpose in {patch}: {test} should fail with {kind}, and it {came}"

@@ -56,7 +56,7 @@ class Asked:
     catalogue: Catalogue
     digest: str
     not_run: Mapping[str, str]
-    noticed: Mapping[str, str] = field(default_factory=dict)
+    noticed: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def real(self) -> bool:
@@ -146,7 +146,7 @@ def _run(asked: Sequence[Asked], *, verbose: bool) -> list[dict[str, tuple[Run, 
             folder = OUT / each.name
             how: dict[str, Any] = {"workers": workers}
             if tree == BROKEN:
-                tree, how = str(guard.build().path), {"tests": list(each.noticed.values())}
+                tree, how = str(guard.build().path), {"tests": [test for test, _ in each.noticed.values()]}
             own = start_suite(tree, each.lane, folder, *each.options, verbose=verbose, **how)
             started.append(own)
             if over.is_set():  # Ctrl-C came while it started

@@ -106,13 +106,18 @@ def test_a_verdict_that_was_edited_by_hand_is_refused_and_a_stale_one_named(read
     leave(out, patches, name="sim")
     picture = tmp_path / "shown.svg"
     update(readme, out, picture, patches)
-    assert check(readme, picture) == ["cpu of 2026-11-22", "sim of 2026-11-22"]  # they are on other patches
+    assert check(readme, picture, patches / "README.md") == [
+        "cpu of 2026-11-22",
+        "sim of 2026-11-22",
+    ]  # they are on other patches
     own = world.digest("pinned", patches)
     monkeypatch.setattr(world, "digest", lambda stack: own)
-    assert check(readme, picture) == []
+    assert check(readme, picture, patches / "README.md") == []
     readme.write_text(readme.read_text().replace("1 fail→pass", "9 fail→pass"))
-    with pytest.raises(HarnessError, match=r"^the verdicts of README\.md, or shown\.svg, were edited by hand"):
-        check(readme, picture)
+    with pytest.raises(
+        HarnessError, match=r"^the verdicts of README\.md, shown\.svg or README\.md of patches/ were edited by hand"
+    ):
+        check(readme, picture, patches / "README.md")
 
 
 def test_an_older_verdict_beside_a_new_lane_is_not_shown(readme, tmp_path, out, patches):

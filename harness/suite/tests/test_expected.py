@@ -154,3 +154,20 @@ def test_runxfail_shows_the_failures_as_they_are(run):
 
 def test_on_patched_every_test_must_pass(run):
     run(NAMED, "--tree", "patched").assert_outcomes(failed=1)
+
+
+def test_a_marker_of_the_test_itself_does_not_come_first(run):
+    result = run("@pytest.mark.xfail(True, reason='deaf')\ndef test_named(): raise ValueError('anything')\n")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*It should fail for deaf*"])
+
+
+def test_a_file_that_skips_itself_fails(run):
+    assert run("pytest.skip('hidden', allow_module_level=True)\n").ret != 0
+
+
+def test_a_bug_that_no_test_of_a_whole_run_shows_is_an_error(run, pytester):
+    pytester.mkdir("tests")
+    result = run("def test_other(): pass\n", "tests")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*no test shows deaf*"])

@@ -9,11 +9,15 @@ from harness.verdict import guard
 
 
 def test_a_mistake_that_its_test_does_not_notice_is_a_problem():
-    tests = {patch: f"tests/test_a.py::test_{patch}" for patch in ("ears", "eyes", "nose")}
-    run = Run({tests["ears"]: Result("failed"), tests["eyes"]: Result("passed")}, 1)
+    tests = {patch: (f"test_{patch}", "TypeError") for patch in ("ears", "eyes", "nose", "mouth")}
+    run = Run(
+        {"test_ears": Result("failed", "TypeError"), "test_eyes": Result("passed"), "test_nose": Result("failed", "OSError")},
+        1,
+    )
     assert list(guard.problems(tests, run)) == [
-        "broken on purpose in eyes: tests/test_a.py::test_eyes should fail, and it passes",
-        "broken on purpose in nose: tests/test_a.py::test_nose should fail, and it is missing",
+        "broken on purpose in eyes: test_eyes should fail with TypeError, and it is passed",
+        "broken on purpose in nose: test_nose should fail with TypeError, and it is failed OSError",
+        "broken on purpose in mouth: test_mouth should fail with TypeError, and it is missing",
     ]
 
 
