@@ -57,10 +57,8 @@ def mark(config: pytest.Config, items: list[pytest.Item], tree: str, device: str
 def described(error: BaseException, item: pytest.Item) -> dict[str, str]:
     """Describe an exception as the catalogue does: its type, its message, and the package function that it came through."""
     spec = find_spec(trees.PACKAGE)  # the package itself may not import
-    package, frames = (
-        f"{Path(spec.origin).parent if spec and spec.origin else ''}{os.sep}",
-        [frame for frame, _ in traceback.walk_tb(error.__traceback__)],
-    )
+    package = f"{Path(spec.origin).parent if spec and spec.origin else ''}{os.sep}"
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     # Compare strings, because building and comparing paths takes longer than most of the tests.
     inside = [frame.f_code for frame in frames if frame.f_code.co_filename.startswith(package)]
     # An exception from an object of the test counts as the test's, even if the package called that object.
