@@ -25,12 +25,9 @@ import torch
 from hypothesis import settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
-from harness import CACHE, HarnessError
-from harness.lane import devices, stacks
-from harness.package import series, trees
-from harness.package.checkpoint import complete
-from harness.suite import expected
-from harness.suite.speech import digest, mel
+from harness import CACHE, HarnessError, devices, expected, series, stacks, trees
+from harness.checkpoint import complete
+from harness.speech import digest, mel
 
 TREE = pytest.StashKey[trees.Tree]()
 DEVICE = pytest.StashKey[torch.device]()

@@ -150,7 +150,8 @@ def drift(session: nox.Session) -> None:
 @nox.session
 def evidence(session: nox.Session) -> None:
     """Run a lane, and write its verdict to fixtures/evidence/, to be committed: `nox -s evidence -- --device cuda`."""
-    session.run(stack(session, "xla" if "xla" in session.posargs else "pinned"), "-m", "harness", "evidence", *session.posargs)
+    python = stack(session, "xla" if "xla" in session.posargs else "pinned")
+    session.run(python, "-m", "harness", "verdict", "--evidence", *session.posargs)
 
 
 @nox.session

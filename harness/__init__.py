@@ -7,9 +7,6 @@ CACHE = ROOT / ".cache"
 OUT = ROOT / "out"
 PATCHES = ROOT / "patches"
 
-# The stages, each a folder. A module imports from its own stage and from those before it.
-STAGES = ("package", "suite", "lane", "verdict", "worth", "releases", "cost", "compare", "demo", "show", "ship")
-
 
 class HarnessError(Exception):
     """An error that the user can correct. Its message is one sentence that says how."""

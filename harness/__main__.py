@@ -8,10 +8,10 @@ from harness.command import status
 
 # The module of each command, whose function `command` declares the arguments, and a line of help.
 COMMANDS = {
-    "verdict": ("show.verdict", "run the suite on both trees and compare"),
-    "test": ("lane.test", "run the suite on the patched tree, and the tests of harness/"),
-    "tree": ("package.trees", "build a tree and print its folder, for PYTHONPATH"),
-    "series": ("package.series", "check that the patches apply, re-export to the same bytes, and lint clean"),
+    "verdict": ("verdict", "run the suite on both trees and compare"),
+    "test": ("test", "run the suite on the patched tree, and the tests of harness/"),
+    "tree": ("trees", "build a tree and print its folder, for PYTHONPATH"),
+    "series": ("series", "check that the patches apply, re-export to the same bytes, and lint clean"),
     "census": ("show.census", "rewrite tests/census.txt from the last verdicts; its diff shows what was added or removed"),
     "readme": ("show.readme", "put the last verdicts into README.md, .github/matrix.svg and patches/README.md"),
     "page": ("show.page", "draw the verdicts of out/ as out/report.html and out/matrix.svg"),
@@ -19,7 +19,6 @@ COMMANDS = {
     "checkout": ("ship.checkout", "create a repository of the release, with the series as commits"),
     "export": ("ship.export", "write patches/ from the commits of a checkout of upstream's repository"),
     "guide": ("ship.guide", "follow 'Add a bug' in tests/README.md in a copy of this repository"),
-    "evidence": ("verdict.evidence", "run a lane, and write its verdict to fixtures/evidence/, to be committed"),
     "drift": ("releases.drift", "say what became of each patch in a newer release or in a checkout"),
     "necessity": ("worth.necessity", "show that every piece of the series is needed, and what each patch changes"),
     "mutants": ("worth.mutants", "break each changed line, and see which test notices"),

@@ -1,6 +1,6 @@
 """The closed world of a run: the shell variables that reach it, and the digest of every file that a verdict depends on.
 
-It needs only the standard library, because `harness.releases.drift` runs without a stack.
+It needs only the standard library, because `harness drift` runs without a stack.
 """
 
 import hashlib

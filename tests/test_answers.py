@@ -6,7 +6,7 @@ import liquid_audio
 import pytest
 import torch
 
-from harness.suite.speech import clips, digest, hear, normalise, spoken_codes
+from harness.speech import clips, digest, hear, normalise, spoken_codes
 
 pytestmark = pytest.mark.tiny
 

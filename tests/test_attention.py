@@ -7,7 +7,7 @@ import liquid_audio
 import pytest
 import torch
 
-from harness.suite.speech import clips, normalise, transcribe
+from harness.speech import clips, normalise, transcribe
 
 CLIP = clips()[0]
 FLASH = "flash_attention_2"

@@ -15,8 +15,8 @@ import torch
 import torchaudio
 from torch._subclasses import FakeTensorMode
 
-from harness.suite.expect import refused
-from harness.suite.speech import digest
+from harness.expect import refused
+from harness.speech import digest
 
 RATE = 16_000
 SPEECH = torch.linspace(-0.5, 0.5, 8_000).sin().reshape(1, -1)

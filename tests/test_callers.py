@@ -16,8 +16,7 @@ import torch
 import torchaudio
 from scipy.io import wavfile
 
-from harness.suite.expect import refused
-from harness.suite.speech import CLIPS, clips, normalise, transcribe
+from harness.speech import CLIPS, clips, normalise, transcribe
 
 # Every format, including Opus, supports 48 kHz, and every test resamples. The two channels of the stereo clip differ.
 SPOKEN = {
@@ -190,28 +189,3 @@ def test_datasets_encoded_bytes_transcribe_correctly(hears, spoken):
     path = CLIPS / SPOKEN[spoken].file
     rows = dataset_row({"bytes": path.read_bytes(), "path": path.name}).cast_column("audio", datasets.Audio(decode=False))
     hears(spoken, soundfile.read(io.BytesIO(rows[0]["audio"]["bytes"])), mixed(path))
-
-
-# What people pass by mistake, and what the error says about it.
-MICROPHONE = (RATE, pcm("mono", "int16"))
-MISUSES = {
-    "gradio-swapped": (MICROPHONE, "as a tensor, an array or a flat list, then their rate, got int: "),
-    "gradio-swapped-numpy-rate": ((np.int64(RATE), MICROPHONE[1]), "floating point samples .+ or PCM of .+, got torch.int64$"),
-    "gradio-whole": ((MICROPHONE, RATE), "then their rate, got tuple: "),
-    "datasets-stereo-list": (
-        (pcm("stereo", "float32").T.tolist(), RATE),
-        "got list: .* join or stack with NumPy",
-    ),
-    "datasets-whole": (({"array": pcm("mono", "float32"), "sampling_rate": RATE}, RATE), r'got dict: .* its \["array"\] and'),
-    "wave-bytes": ((MICROPHONE[1].tobytes(), RATE), r"got bytes: .* raw bytes with np\.frombuffer\(data, np\.int16\)"),
-    "path": ((CLIPS / SPOKEN["mono"].file, RATE), r"got PosixPath: read a file or io\.BytesIO with soundfile\.read"),
-}
-
-
-@pytest.mark.parametrize("misuse", MISUSES)
-def test_common_misuse_raises_error_with_the_right_call(processor, misuse):
-    given, words = MISUSES[misuse]
-    chat = liquid_audio.ChatState(processor, dtype=torch.float32)
-    with refused(TypeError, f"^expected .*{words}"):
-        chat.add_audio(*given)
-    assert chat.audio_in_lens.tolist() == []

@@ -6,9 +6,9 @@ import liquid_audio
 import pytest
 import torch
 
-from harness.lane import devices
-from harness.suite.expect import refused
-from harness.suite.speech import clips, normalise, transcribe
+from harness import devices
+from harness.expect import refused
+from harness.speech import clips, normalise, transcribe
 
 CLASSES = {"processor": "LFM2AudioProcessor", "model": "LFM2AudioModel"}
 FORMS = {"name": str, "device": torch.device, "first": "{}:0".format}

@@ -15,8 +15,8 @@ import pytest
 import soundfile
 import torch
 
-from harness.package.series import readme
-from harness.suite.speech import CLIPS, clips, normalise, spoken_codes
+from harness.series import readme
+from harness.speech import CLIPS, clips, normalise, spoken_codes
 
 TEXTS = {
     "My business specialized in chairs, can you give me something related to that?": "Thank you, Bobby!",

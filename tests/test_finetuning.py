@@ -17,8 +17,8 @@ from liquid_audio.data.mapper import LFM2AudioChatMapper
 from liquid_audio.data.types import LFM2AudioModelInput
 from liquid_audio.trainer import Trainer
 
-from harness.suite.finetuning import PROMPTS, chat, preprocess
-from harness.suite.speech import CLIPS, clips, digest, normalise, transcribe
+from harness.finetuning import PROMPTS, chat, preprocess
+from harness.speech import CLIPS, clips, digest, normalise, transcribe
 
 # Short clips, because Mimi takes longest, at 48, 8 and 16 kHz.
 SPOKEN = [clip for clip in clips() if clip.text in ("no", "goodbye", "folder seven")]

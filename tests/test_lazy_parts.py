@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from harness.suite.expect import refused
-from harness.suite.speech import digest
+from harness.expect import refused
+from harness.speech import digest
 
 CODES = torch.arange(8 * 4).reshape(1, 8, 4) * 61 % 2048
 SAMPLES = 4 * 1920

@@ -7,7 +7,7 @@ import liquid_audio
 import pytest
 import torch
 
-from harness.suite.speech import clips, digest, mel_digest, normalise, transcribe
+from harness.speech import clips, digest, mel_digest, normalise, transcribe
 
 CLIP = clips()[0]
 TOKENS, FRAME, FLAGS = torch.tensor([[1, 2]]), torch.arange(8)[:, None], torch.tensor([1, 1, 3])

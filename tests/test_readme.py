@@ -9,7 +9,7 @@ import soundfile
 import torch
 
 from harness import ROOT
-from harness.suite.speech import CLIPS, clips, normalise, transcribe
+from harness.speech import CLIPS, clips, normalise, transcribe
 
 SECTION = (
     (ROOT / "README.md").read_text(encoding="utf-8").partition("## Audio, by where it comes from")[2].partition("\n## ")[0]

@@ -7,7 +7,7 @@
 import pytest
 import torch
 
-from harness.suite.speech import digest, hear, normalise, spoken_codes
+from harness.speech import digest, hear, normalise, spoken_codes
 
 pytestmark = pytest.mark.tiny
 

@@ -10,7 +10,7 @@ import torch
 from liquid_audio.data.mapper import LFM2AudioChatMapper
 from liquid_audio.data.types import AudioSegment, ChatMessage, InterleavedSegment
 
-from harness.suite.speech import digest
+from harness.speech import digest
 
 RATE = 22_050
 TONE = np.sin(np.linspace(0, 4_000, RATE)) / 2

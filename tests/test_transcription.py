@@ -9,7 +9,7 @@ import pytest
 import torch
 import torchaudio
 
-from harness.suite.speech import clips, mel, normalise, pad, transcribe
+from harness.speech import clips, mel, normalise, pad, transcribe
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CONTAINERS = {"numpy": torch.Tensor.numpy, "torch": torch.clone}

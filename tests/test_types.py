@@ -1,8 +1,6 @@
 """A user's program passes its type checkers, which report its misuses, and the documented examples run."""
 
-import ast
 import doctest
-import importlib.util
 import json
 import os
 import shutil
@@ -19,15 +17,9 @@ import soundfile
 import torch
 
 from harness import CACHE
-from harness.suite.speech import CLIPS, clips
+from harness.speech import CLIPS, clips
 
 PROGRAM = Path(__file__).parent / "users" / "program.py"
-SPEC = importlib.util.spec_from_file_location("program", PROGRAM)
-FORMS = [
-    node.name
-    for node in ast.parse(PROGRAM.read_text(encoding="utf-8")).body
-    if isinstance(node, ast.FunctionDef) and node.name != "misuses"
-]
 SPEECH = next(clip for clip in clips() if clip.channels == 1 and clip.file.endswith(".wav"))
 
 pytestmark = pytest.mark.host
@@ -71,14 +63,6 @@ def test_user_program_passes_type_checker(checker, tmp_path):
 @pytest.fixture
 def chat(processor):
     return liquid_audio.ChatState(processor, dtype=torch.float32)
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_type_checked_audio_is_accepted(chat, form):
-    program = importlib.util.module_from_spec(SPEC)
-    SPEC.loader.exec_module(program)
-    getattr(program, form)(chat, str(CLIPS / SPEECH.file))
-    assert chat.audio_in_lens.min() > 0
 
 
 def test_waveform_is_exported():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from harness import OUT, ROOT, world
+from harness import OUT, ROOT, devices, world
 from harness.command import status
 from harness.compare import figure, tables
 from harness.compare import run as running
@@ -21,7 +21,6 @@ from harness.compare.hearing.engines import longest
 from harness.compare.hearing.lfm import obtain
 from harness.compare.keep import keep
 from harness.compare.score import normaliser, score
-from harness.lane import devices
 from harness.table import Table, publish
 
 PACKAGES = ("torch", "transformers", "openai-whisper", "faster-whisper", "ctranslate2", "silero-vad", "jiwer")

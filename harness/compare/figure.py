@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
+from harness import wheels
 from harness.compare.hearing.engines import CUT, WHOLE
 from harness.compare.run import Run
 from harness.compare.score import pairs, score
-from harness.package import wheels
 
 # Colours for both white and black, and a placeholder for the colour of the page's text.
 COLOURS = {"openai": "#d55e00", "faster": "#009e73", "tiny": "#0090d0", "lfm": "#cc79a7"}

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import ROOT, HarnessError, world
+from harness import ROOT, HarnessError, trees, world
 from harness.compare.hearing.engines import ENGINES, Engine
-from harness.package import trees
 
 # Completes the tiny checkpoint, and needs a tree on its path.
-COMPLETE = "from harness.package.checkpoint import complete; print(complete())"
+COMPLETE = "from harness.checkpoint import complete; print(complete())"
 NO_WEIGHTS = "no weights"
 
 

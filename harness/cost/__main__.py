@@ -3,8 +3,8 @@
 import argparse
 import sys
 
+from harness import trees
 from harness.command import status
-from harness.package import trees
 
 
 def main() -> int:

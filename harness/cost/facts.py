@@ -9,8 +9,7 @@ from typing import Any
 import psutil
 import torch
 
-from harness import HarnessError, world
-from harness.lane import devices
+from harness import HarnessError, devices, world
 
 PACKAGES = ("torch", "torchaudio", "transformers", "accelerate", "safetensors", "numpy", "scipy")
 GB = 1e9

@@ -16,13 +16,11 @@ from pathlib import Path
 
 import soundfile
 
-from harness import OUT, ROOT
+from harness import OUT, ROOT, devices, trees, wheels
 from harness.command import status
 from harness.demo import host
 from harness.demo.talk import describe, judge
-from harness.lane import devices
-from harness.package import trees, wheels
-from harness.suite.speech import Clip, clips
+from harness.speech import Clip, clips
 from harness.table import Table, publish
 
 CLIP = "human-world-24k-mono"

@@ -18,9 +18,8 @@ from pathlib import Path
 import torch
 import torchaudio
 
-from harness import CACHE, ROOT, HarnessError, world
-from harness.package import trees, wheels
-from harness.suite.speech import Clip
+from harness import CACHE, ROOT, HarnessError, trees, wheels, world
+from harness.speech import Clip
 
 # What the demo asks the hub for: the model by this name, and the pause detector of fastrtc, which another package ships.
 MODEL, DETECTOR = "LiquidAI/LFM2.5-Audio-1.5B", "freddyaboulton/silero-vad"
@@ -43,7 +42,7 @@ sys.exit(script.load()())
 """
 # How many seconds the demo may take to start: it imports, loads the model, and warms up each part.
 STARTS = 150
-COMPLETE = "from harness.package.checkpoint import complete; print(complete())"
+COMPLETE = "from harness.checkpoint import complete; print(complete())"
 
 
 def say(words: str) -> None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.suite.speech import normalise
+from harness.speech import normalise
 
 # A failure of the demo itself, on every device: it stacks the codes of a reply without any, and loses connection and turn.
 NO_CODES = "stack expects a non-empty TensorList"

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness import CACHE, PATCHES, HarnessError
-from harness.package import series, trees, wheels
+from harness import CACHE, PATCHES, HarnessError, series, trees, wheels
 
 NOTHING: Mapping[str, str] = {}
 STATUS = """\
@@ -127,7 +126,7 @@ def _release(version: str, folder: Path) -> tuple[str, Path]:
     wheel = wheels.download(version, folder)
     wheels.unpack(wheel, folder / "tree")
     return (
-        f"liquid-audio {version}, not in harness/package/releases.toml yet, SHA-256 {wheels.sha256(wheel)}",
+        f"liquid-audio {version}, not in harness/releases.toml yet, SHA-256 {wheels.sha256(wheel)}",
         folder / "tree",
     )
 

@@ -19,8 +19,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from harness import CACHE, HarnessError
-from harness.package import trees, wheels
+from harness import CACHE, HarnessError, trees, wheels
 from harness.ship.wheel import build
 
 STAGING = ".liquid_audio.partial"

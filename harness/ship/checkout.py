@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from harness import PATCHES, HarnessError
-from harness.package.series import am, checkout, git, whole
+from harness.series import am, checkout, git, whole
 
 
 def make(target: Path, patches: Path = PATCHES) -> None:

@@ -11,9 +11,8 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from harness import PATCHES, HarnessError
-from harness.package import series, trees, wheels
-from harness.suite.catalogue import CATALOGUE
+from harness import PATCHES, HarnessError, series, trees, wheels
+from harness.catalogue import CATALOGUE
 
 # The kinds of commits by what they change, which are also folders of patches/, in the order of their numbers.
 KINDS = ("", "readme", "checkout")

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import ROOT, HarnessError
-from harness.package import series, trees
+from harness import ROOT, HarnessError, series, trees
 
 GUIDE = ROOT / "tests" / "README.md"
 # What git does not hold and no step changes: environments, trees and the checkpoint.

@@ -15,9 +15,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from harness import CACHE, OUT, PATCHES, ROOT, HarnessError, world
-from harness.package import trees, wheels
-from harness.package.series import readme, whole
+from harness import CACHE, OUT, PATCHES, ROOT, HarnessError, trees, wheels, world
+from harness.series import readme, whole
 
 
 def version(patches: Path = PATCHES) -> str:

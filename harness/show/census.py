@@ -4,9 +4,8 @@ import argparse
 from pathlib import Path
 
 from harness import OUT, PATCHES, ROOT, HarnessError
+from harness.census import FILE, OURS, count, write
 from harness.show import views
-from harness.suite.catalogue import CATALOGUE, read_catalogue
-from harness.verdict.census import FILE, OURS, count, write
 
 
 def take(out: Path = OUT, patches: Path = PATCHES, file: Path = FILE) -> Path:
@@ -23,7 +22,7 @@ def take(out: Path = OUT, patches: Path = PATCHES, file: Path = FILE) -> Path:
         if others:
             raise HarnessError(f"the verdict on {lane.name} has another problem first: {others[0]}")
         device = lane.record["lane"]
-        found[lane.name] = (device, count(lane.runs["upstream"], lane.runs["patched"], read_catalogue(CATALOGUE), device))
+        found[lane.name] = (device, count(lane.runs["upstream"], lane.runs["patched"]))
     if not found:
         raise HarnessError("; ".join(["there is no verdict to count", *stale.values()]) + ": run `nox` first")
     write(found, file)

@@ -18,10 +18,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from harness import OUT, PATCHES, ROOT, HarnessError, world
+from harness.catalogue import by_kind
+from harness.report import SAYS, SHAPES, SIGNS
 from harness.show import views
 from harness.show.figures import picture, plot
-from harness.suite.catalogue import by_kind
-from harness.verdict.report import SAYS, SHAPES, SIGNS
 
 # The tables of other sessions in out/, in the order of the page, with their titles.
 TABLES = {

@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from harness import OUT, PATCHES, ROOT, HarnessError, world
-from harness.package import series
+from harness import OUT, PATCHES, ROOT, HarnessError, report, series, world
+from harness.catalogue import by_kind
 from harness.show import page, views
-from harness.suite.catalogue import by_kind
-from harness.verdict import report
 
 # README is updated only if these lanes ran.
 LANES = ("cpu", "sim")

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import HarnessError, world
-from harness.lane import stacks
-from harness.lane.results import Result, Run, placeless, read_run
-from harness.verdict import evidence
-from harness.verdict.judge import outcomes
-from harness.verdict.report import FORM, HEARD, SHAPES, SIGNS
+from harness import HarnessError, evidence, stacks, world
+from harness.judge import outcomes
+from harness.report import FORM, HEARD, SHAPES, SIGNS
+from harness.results import Result, Run, placeless, read_run
 
 LINE = 130
 

@@ -16,10 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from harness import ROOT, HarnessError
-from harness.lane import devices
-from harness.lane.results import Run
-from harness.package import series, trees
+from harness import ROOT, HarnessError, devices, series, trees
+from harness.results import Run
 from harness.table import Table, publish
 from harness.worth.necessity import costs, without
 from harness.worth.sample import SLOW, WORKERS, Suite, each, prepare

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from harness.lane import devices
-from harness.lane.results import Run
-from harness.package import series, trees
+from harness import devices, series, trees
+from harness.results import Run
 from harness.table import Table, publish
 from harness.worth.pieces import Piece, carry, cut
 from harness.worth.sample import SLOW, WORKERS, Suite, each, prepare

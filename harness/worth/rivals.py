@@ -11,11 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import ROOT, HarnessError
-from harness.lane import devices
-from harness.lane.results import Result, Run
-from harness.package import trees
-from harness.suite.catalogue import Bug, Reason, names
+from harness import ROOT, HarnessError, devices, trees
+from harness.catalogue import Bug, Reason, names
+from harness.results import Result, Run
 from harness.table import Table, publish
 from harness.worth.sample import WORKERS, Suite, each, prepare
 from harness.worth.trial import Trials, says

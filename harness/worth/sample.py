@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from rich.progress import track
 
 from harness import HarnessError
-from harness.lane.results import Run
-from harness.suite.catalogue import CATALOGUE, Bug, names, read_catalogue
+from harness.catalogue import CATALOGUE, Bug, names, read_catalogue
+from harness.results import Run
 from harness.worth.trial import Trials, red
 
 LANES = ("cpu", "sim")

@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import Self
 
 from harness import HarnessError
-from harness.lane.results import Result, Run
-from harness.lane.run import Started, start_suite
+from harness.results import Result, Run
+from harness.run import Started, start_suite
 
 LIMIT = 300  # seconds that a run may take
 

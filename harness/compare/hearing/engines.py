@@ -74,7 +74,7 @@ def _lfm(cut: bool) -> Callable[[Path, str, int], Recognizer]:
         from liquid_audio import LFM2AudioModel, LFM2AudioProcessor
 
         from harness.compare.hearing.cut import pieces
-        from harness.suite.speech import transcribe
+        from harness.speech import transcribe
 
         processor = LFM2AudioProcessor.from_pretrained(folder, device=device).eval()
         model = LFM2AudioModel.from_pretrained(folder, device=device).eval()

@@ -18,7 +18,7 @@ def obtain(given: str) -> Path:
     Raises:
         HarnessError: it is not a real checkpoint, or it cannot be downloaded
     """
-    from harness.verdict.real import require
+    from harness.real import require
 
     folder = Path(given).expanduser()
     found = folder if folder.is_dir() else download(given)

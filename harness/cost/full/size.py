@@ -13,8 +13,8 @@ from typing import Any
 from filelock import FileLock
 
 from harness import CACHE, HarnessError
+from harness.checkpoint import TINY
 from harness.cost.facts import GB, require_memory
-from harness.package.checkpoint import TINY
 
 # For the weights in bfloat16, and some more while they are made and written.
 ROOM = 4 * GB

@@ -200,7 +200,7 @@ def measure(rounds: int = ROUNDS) -> tuple[Table, list[dict[str, Any]]]:
     from liquid_audio import LFM2AudioProcessor
     from liquid_audio.audio import to_mono
 
-    from harness.package.checkpoint import complete
+    from harness.checkpoint import complete
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -14,7 +14,7 @@ from typing import Any, Self
 from rich.progress import track
 
 from harness import ROOT, HarnessError, world
-from harness.package import trees
+from harness import trees
 from harness.cost.facts import facts, sentence
 from harness.cost.patches.ratios import CONFIDENCE, FEWEST, MOST, Interval, goal, interval, paired
 from harness.table import Table, publish

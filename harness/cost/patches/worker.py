@@ -41,7 +41,7 @@ class Jobs:
     def __init__(self) -> None:
         import torch
 
-        from harness.package.checkpoint import complete
+        from harness.checkpoint import complete
 
         torch.set_num_threads(1)
         self.folder = complete()
@@ -114,7 +114,7 @@ class Jobs:
     def _generation(self, method: str) -> Callable[[], float]:
         from liquid_audio import ChatState
 
-        from harness.suite.speech import clips
+        from harness.speech import clips
 
         clip = clips()[0]
         chat = ChatState(self.processor)

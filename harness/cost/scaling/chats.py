@@ -17,7 +17,7 @@ def main() -> None:
     import torch
     from liquid_audio import LFM2AudioModel, LFM2AudioProcessor
 
-    from harness.package.checkpoint import complete
+    from harness.checkpoint import complete
 
     torch.set_num_threads(1)
     folder = complete()

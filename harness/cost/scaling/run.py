@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from harness import ROOT, HarnessError, world
+from harness import ROOT, HarnessError, trees, world
 from harness.cost.facts import facts, sentence
 from harness.cost.fit import fit
-from harness.package import trees
 from harness.table import Table, publish
 
 CASES, WORKERS = (200, 500, 1000, 2000, 5000), (1, 2, 4)

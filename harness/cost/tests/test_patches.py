@@ -7,11 +7,10 @@ from statistics import median
 import numpy as np
 import pytest
 
-from harness import ROOT, HarnessError
+from harness import ROOT, HarnessError, trees
 from harness.cost import facts
 from harness.cost.patches import run as patches
 from harness.cost.patches.ratios import Interval, goal, interval, paired
-from harness.package import trees
 
 RNG = np.random.default_rng(15)
 

@@ -11,9 +11,9 @@ import zipfile
 import pytest
 
 from harness import PATCHES, ROOT, HarnessError
-from harness.package.series import outside, published_readme, readme
-from harness.package.trees import resolve
 from harness.releases.drift import conclude, examine, run
+from harness.series import outside, published_readme, readme
+from harness.trees import resolve
 
 RELEASED = {
     "__init__.py": "# one\n# two\nGREETING = 'goodbye'\n# four\n# five\n",
@@ -172,9 +172,7 @@ def test_the_newest_final_release_is_unpacked_and_not_run(index, capsys):
     # It requires a Python that does not exist: pip must offer it anyway.
     _publish(index, "9.9.10", {"liquid_audio/__init__.py": "raise SystemExit('was run')\n"}, python=">=99")
     assert run() == 4
-    assert (
-        "## The series on liquid-audio 9.9.10, not in harness/package/releases.toml yet, SHA-256 " in capsys.readouterr().out
-    )
+    assert "## The series on liquid-audio 9.9.10, not in harness/releases.toml yet, SHA-256 " in capsys.readouterr().out
 
 
 def test_a_release_that_would_write_elsewhere_is_refused(index):

@@ -13,13 +13,12 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from harness import PATCHES, HarnessError, world
-from harness.lane.results import placeless
-from harness.package import trees
+from harness import PATCHES, HarnessError, trees, world
+from harness.report import SAYS, SHAPES
+from harness.results import placeless
 from harness.ship.pr import stairs
 from harness.ship.pr.pulls import TOOLS, Pull
 from harness.show import page, views
-from harness.verdict.report import SAYS, SHAPES
 
 LONGEST = 110
 # Nobody reads a longer body. Text that is folded does not count.

@@ -6,8 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import HarnessError
-from harness.package import series
+from harness import HarnessError, series
 from harness.ship.pr.pulls import TOOLS, Pull
 
 

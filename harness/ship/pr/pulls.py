@@ -4,8 +4,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import PATCHES, HarnessError
-from harness.package import series, trees
+from harness import PATCHES, HarnessError, series, trees
 
 HERE = Path(__file__).parent
 LIST = HERE / "pulls.toml"

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from harness import HarnessError
-from harness.lane.run import environment, start
-from harness.package import series
+from harness import HarnessError, series
+from harness.run import environment, start
 from harness.ship.pr.pulls import Pull
 
 
@@ -78,7 +77,7 @@ def _run(checkout: Path, tests: Sequence[Path]) -> dict[str, str]:
         (checkout / file).write_bytes(source.read_bytes())
     said, path = checkout / "said.txt", shlex.quote(str(checkout / "src"))
     options = ["-c", os.devnull, "--rootdir", str(checkout), "-o", f"pythonpath={path}"]
-    run, _ = start("", [*options, "--report-log", str(log), *files], log, said, environment("cpu"), folder=checkout).finish()
+    run, _ = start([*options, "--report-log", str(log), *files], log, said, environment("cpu"), folder=checkout).finish()
     if not run.finished:
         raise HarnessError(f"pytest did not finish: {run.last}")
     return {test: result.outcome for test, result in run.results.items()}

@@ -15,9 +15,9 @@ import pytest
 from filelock import FileLock
 
 from harness import CACHE, ROOT, HarnessError
-from harness.package.wheels import RELEASE, fetch
 from harness.ship.apply import STAGING, apply, lock
 from harness.ship.wheel import VERSION, build
+from harness.wheels import RELEASE, fetch
 
 INFO = {version: f"liquid_audio-{version}.dist-info" for version in (RELEASE.version, VERSION)}
 

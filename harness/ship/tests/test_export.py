@@ -4,11 +4,10 @@ import shutil
 
 import pytest
 
-from harness import PATCHES, HarnessError
-from harness.package import series
+from harness import PATCHES, HarnessError, series
+from harness.catalogue import CATALOGUE
 from harness.ship.checkout import make
 from harness.ship.export import _kinds, export, find_release
-from harness.suite.catalogue import CATALOGUE
 
 COUNT = len(series.trees.series())
 

@@ -33,10 +33,10 @@ def test_the_guide_leads_from_a_bug_to_its_patch(repository):
     assert len([step for step in steps if step.startswith("added to ")]) == 4
     program = """
 from harness import PATCHES
-from harness.package import series
+from harness import series
 from harness.ship import wheel
 from harness.ship.pr import pulls
-from harness.suite.catalogue import CATALOGUE, read_catalogue
+from harness.catalogue import CATALOGUE, read_catalogue
 with series.checkout() as repository:
     for pull in pulls.read():
         series.am(repository, *pull.code)

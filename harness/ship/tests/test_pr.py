@@ -10,8 +10,8 @@ from itertools import groupby
 
 import pytest
 
-from harness import PATCHES, ROOT, HarnessError, world
-from harness.package import series, trees
+from harness import PATCHES, ROOT, HarnessError, series, trees, world
+from harness.catalogue import CATALOGUE, read_catalogue
 from harness.ship.pr import body, kit, pulls, stairs
 from harness.ship.pr.commits import export
 from harness.ship.pr.pulls import Pull
@@ -20,7 +20,6 @@ from harness.ship.wheel import changes
 from harness.show import page
 from harness.show.tests import test_page
 from harness.show.tests.test_page import BUG, NAMED, leave
-from harness.suite.catalogue import CATALOGUE, read_catalogue
 
 # The bugs that the bodies name beside earlier attempts.
 IDS = (

@@ -12,10 +12,10 @@ import soundfile
 from packaging.version import Version
 
 from harness import PATCHES, ROOT
-from harness.package.series import readme, whole
-from harness.package.trees import resolve, series
+from harness.series import readme, whole
 from harness.ship.wheel import FILE, VERSION, build, changes, install, version
-from harness.suite.speech import CLIPS, clips, normalise
+from harness.speech import CLIPS, clips, normalise
+from harness.trees import resolve, series
 
 SECTION = (
     (ROOT / "README.md").read_text(encoding="utf-8").partition("## Transcribe a file of your own")[2].partition("\n## ")[0]

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import world
-from harness.lane.results import Run
+from harness import census, evidence, world
+from harness.catalogue import CATALOGUE, names, read_catalogue
+from harness.results import Run
 from harness.show.views import Lane
-from harness.suite.catalogue import CATALOGUE, names, read_catalogue
-from harness.verdict import census, evidence
 
 DEVICES = ("cpu", "sim", "xla", "mps", "cuda")
 DEMO = "demo"
@@ -177,7 +176,7 @@ def _sides(run: Run) -> dict[str, Side]:
 
 def of_census(device: str) -> dict[str, Cell]:
     """Sum up the abilities on a device whose evidence holds, and so has the counts of the census for every test."""
-    counts = census.expected(census.read(), device, device)
+    counts = census.expected(device, device)
     cells = {}
     for name, ability in ABILITIES.items():
         if ability.tests and all(test in counts for test in ability.tests):
@@ -203,10 +202,7 @@ def _evidence(folder: Path, patches: Path) -> dict[str, Mapping[str, Any]]:
     return {
         record["lane"]: record
         for record in sorted(records, key=lambda record: str(record["date"]))
-        if record["holds"]
-        and evidence.lane_of(record) == record["lane"]
-        and not world.is_stale(record, patches)
-        and not evidence.invented(record)
+        if record["holds"] and evidence.lane_of(record) == record["lane"] and not world.is_stale(record, patches)
     }
 
 

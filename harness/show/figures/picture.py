@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.report import SHAPES
 from harness.show import views
 from harness.show.figures import abilities
 from harness.show.figures.abilities import ABILITIES, Column
-from harness.verdict.report import SHAPES
 
 
 def context(lanes: Sequence[views.Lane], out: Path, patches: Path) -> dict[str, Any]:

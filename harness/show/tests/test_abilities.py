@@ -3,15 +3,14 @@
 import json
 
 import pytest
+from harness.verdict.tests import test_evidence
 
-from harness import world
-from harness.lane.results import Result, Run
+from harness import census, evidence, world
+from harness.catalogue import CATALOGUE, read_catalogue
+from harness.results import Result, Run
 from harness.show.figures.abilities import ABILITIES, DEMO, Cell, Column, Side, columns
 from harness.show.tests import test_page
 from harness.show.views import Lane
-from harness.suite.catalogue import CATALOGUE, read_catalogue
-from harness.verdict import census, evidence
-from harness.verdict.tests import test_evidence
 
 # The fixture of test_page.
 patches = test_page.patches

@@ -3,12 +3,12 @@
 import pytest
 
 from harness import HarnessError, world
+from harness.catalogue import Catalogue
+from harness.census import read
 from harness.show import census
 from harness.show.census import take
 from harness.show.tests import test_page
 from harness.show.tests.test_page import NAMED, leave
-from harness.suite.catalogue import Catalogue
-from harness.verdict.census import read
 
 out, patches = test_page.out, test_page.patches
 

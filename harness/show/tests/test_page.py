@@ -15,12 +15,12 @@ from xml.etree import ElementTree
 import pytest
 
 from harness import ROOT, HarnessError, world
-from harness.lane.results import Result, read_run
+from harness.catalogue import Bug, Catalogue, Reason
+from harness.judge import judge
+from harness.results import Result, read_run
 from harness.show import views
 from harness.show.figures import plot
 from harness.show.page import as_address, write
-from harness.suite.catalogue import Bug, Catalogue, Reason
-from harness.verdict.judge import judge
 
 FORM = "tests/test_transcription.py::test_audio_format_transcribes_correctly[cpu-{}-{}-float32-a-clip]".format
 NAMED, WORKS = FORM("numpy-float64", "1d"), FORM("torch-float32", "1xn")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.lane.results import Result, Run
+from harness.results import Result, Run
 from harness.show import views
 
 

@@ -6,10 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness import HarnessError
-from harness.lane.results import Result, Run
-from harness.package import trees
-from harness.suite.catalogue import Bug, Catalogue, Reason
+from harness import HarnessError, trees
+from harness.catalogue import Bug, Catalogue, Reason
+from harness.results import Result, Run
 from harness.worth import mutants
 from harness.worth.mutants import Fate, Hunt, Mutant, killers, read_listed, run, table
 from harness.worth.mutate import becomes, changed, deletions, functions, meaning, moves, replacements
@@ -100,7 +99,7 @@ def test_what_changes_nothing_is_listed_with_its_reason(tmp_path):
 
 
 def test_too_few_mutants_tell_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("harness.lane.devices.lacks", lambda name: None)
+    monkeypatch.setattr("harness.devices.lacks", lambda name: None)
     (tmp_path / "proposed.json").write_text(json.dumps([MUTANT.__dict__] * 399))
     with pytest.raises(HarnessError, match=r"^proposed\.json has 399 mutants, expected 400 or more"):
         run(tmp_path / "proposed.json")
@@ -136,7 +135,7 @@ def hunt(tmp_path, monkeypatch):
     (tmp_path / trees.PACKAGE).mkdir()
     (tmp_path / trees.PACKAGE / "audio.py").write_text("x = 1\n")
     monkeypatch.setattr(trees, "resolve", lambda name: trees.Tree(name, tmp_path, ""))
-    monkeypatch.setattr("harness.package.series.lint", lambda tree: Counter())
+    monkeypatch.setattr("harness.series.lint", lambda tree: Counter())
     suites = [Suite(lane, (BUG,), (ABOVE, BELOW, LEFT), (ABOVE, BELOW)) for lane in ("cpu", "sim")]
 
     def make(**told):
@@ -182,7 +181,7 @@ def test_other_bits_kill_a_mutant_where_a_verdict_compares_them(hunt):
 
 def test_tests_are_asked_before_mypy(hunt, monkeypatch):
     found = hunt(mutant=[{ABOVE: RED}])
-    monkeypatch.setattr("harness.package.series.lint", lambda tree: Counter(["src/audio.py: error: x"]))
+    monkeypatch.setattr("harness.series.lint", lambda tree: Counter(["src/audio.py: error: x"]))
     assert found(MUTANT).test == "test_audio_input.py::test_above"
     found = hunt(mutant=[{ABOVE: BITS, BELOW: BITS}])
     found.said = Counter()

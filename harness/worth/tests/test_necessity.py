@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness.lane.results import Result, Run
-from harness.suite.catalogue import Bug, Reason
+from harness.catalogue import Bug, Reason
+from harness.results import Result, Run
 from harness.worth import necessity
 from harness.worth.necessity import Finding, costs, not_needed, without
 from harness.worth.pieces import Piece

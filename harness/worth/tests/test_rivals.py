@@ -3,8 +3,8 @@
 import pytest
 
 from harness import HarnessError
-from harness.lane.results import Result, Run
-from harness.suite.catalogue import Bug, Reason
+from harness.catalogue import Bug, Reason
+from harness.results import Result, Run
 from harness.worth.rivals import Rival, Shown, broken, problems, read_rivals
 from harness.worth.sample import Suite
 

@@ -18,7 +18,7 @@ from harness.compare.hearing.cut import LONGEST, pieces
 from harness.compare.run import Run
 from harness.compare.score import normaliser, score
 from harness.show.figures import plot
-from harness.suite.speech import clips, normalise
+from harness.speech import clips, normalise
 
 SECTION = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Transcribe a file")[2].partition("\n## ")[0]
 PROGRAM, RECIPE = re.findall(r"```python\n(.+?)```", SECTION, re.DOTALL)
