@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from harness import OUT, PATCHES, ROOT, HarnessError
-from harness.show import views
+from harness.report import views
 from harness.suite.catalogue import CATALOGUE, read_catalogue
 from harness.verdict.census import FILE, OURS, count, write
 

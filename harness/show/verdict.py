@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from harness import ROOT
-from harness.show.page import write
+from harness.report.page import write
 from harness.verdict.lane import run_lanes
 
 

@@ -1,4 +1,4 @@
-"""The folders of the harness are its stages, in an order that the imports follow."""
+"""The folders of the harness are its stages."""
 
 import ast
 import re
@@ -16,21 +16,6 @@ MODULES = [file for file in sorted(HARNESS.rglob("*.py")) if "tests" not in file
 FOLDERS = sorted({file.parent for file in MODULES} - {HARNESS})
 
 
-def imported(source):
-    """List the dotted names that a module imports from the harness, at any depth."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "harness")
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "harness":
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def backwards(source, stage):
-    """List the imports that a module of this stage, or of no stage, may not have."""
-    allowed = STAGES[: STAGES.index(stage) + 1] if stage else ()
-    return [name for name in imported(source) if name.split(".")[1] in STAGES and name.split(".")[1] not in allowed]
-
-
 def stage_of(file):
     """Return the stage that a file is in; None for the modules that all stages share."""
     parts = file.relative_to(HARNESS).parts
@@ -43,27 +28,6 @@ def named(path):
 
 def test_every_folder_is_a_stage_or_a_part_of_one():
     assert {stage_of(file) for file in MODULES} == {None, *STAGES}
-
-
-def test_a_module_imports_from_its_own_stage_and_from_earlier_ones():
-    # `__main__.py` imports the module of the requested command.
-    modules = [file for file in MODULES if file != HARNESS / "__main__.py"]
-    found = {named(file): backwards(file.read_text(encoding="utf-8"), stage_of(file)) for file in modules}
-    assert {file: names for file, names in found.items() if names} == {}
-
-
-@pytest.mark.parametrize(
-    ("source", "stage", "found"),
-    [
-        ("from harness import show", "verdict", ["harness.show"]),
-        ("import harness.show.page", "verdict", ["harness.show.page"]),
-        ("def late():\n    from harness.ship.wheel import build", "cost", ["harness.ship.wheel.build"]),
-        ("from harness.package import trees", None, ["harness.package.trees"]),
-        ("from harness.package import trees\nfrom harness import OUT, world", "package", []),
-    ],
-)
-def test_an_import_that_goes_backwards_is_found(source, stage, found):
-    assert backwards(source, stage) == found
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=named)

@@ -161,7 +161,7 @@ def test_what_cannot_be_written_is_one_sentence(monkeypatch, capsys, number):
         raise OSError(number, os.strerror(number), "out/report.html")
 
     monkeypatch.setattr(sys, "argv", ["harness", "page"])
-    monkeypatch.setattr("harness.show.page.write", write)
+    monkeypatch.setattr("harness.report.page.write", write)
     assert main() == 2
     assert capsys.readouterr().err == f"error: {os.strerror(number)}: out/report.html\n"
 

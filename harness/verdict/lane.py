@@ -22,10 +22,11 @@ from harness.lane.results import Run
 from harness.lane.run import DEFAULT, Started, at_once, processors, start_suite
 from harness.lane.stacks import PACKAGES, named, own_stack, require_stack
 from harness.package import trees, wheels
+from harness.report import summary, views
 from harness.suite.catalogue import CATALOGUE, Catalogue, read_catalogue
 from harness.verdict import census, evidence, guard, real
 from harness.verdict.judge import Verdict, judge
-from harness.verdict.report import Lane, example, markdown, show, summarise
+from harness.verdict.report import Lane, example, show, summarise
 
 NOTHING: Mapping[str, str] = {}
 TREES, BROKEN = ("upstream", "patched"), "broken"
@@ -99,7 +100,7 @@ def run_lanes(lanes: Sequence[str], *options: str, stack: str | None = None, ver
             others = [{name: why for name, why in each.not_run.items() if name not in lanes} for each in asked]
             asked = [replace(each, not_run=not_run) for each, not_run in zip(asked, others, strict=True)]
             ran = [_answer(each, found) for each, found in zip(asked, _run(asked, verbose=verbose), strict=True)]
-            text = markdown([replace(lane, not_run=asked[0].not_run) for lane in ran])
+            text = summary.markdown([_view(each, done) for each, done in zip(asked, ran, strict=True)])
             (OUT / f"{named('verdict', stack)}.md").write_text(text, encoding="utf-8")
     except Timeout:
         raise HarnessError(f"another verdict runs in this checkout and writes {OUT.name}/: wait for it") from None
@@ -180,6 +181,11 @@ def _answer(asked: Asked, found: Mapping[str, tuple[Run, float]]) -> Lane:
     (OUT / asked.name / "verdict.json").write_text(record, encoding="utf-8")
     show(done)
     return done
+
+
+def _view(asked: Asked, done: Lane) -> views.Lane:
+    """Arrange a lane as it is shown."""
+    return views.Lane(asked.name, _record(asked, done), {"upstream": done.upstream, "patched": done.patched})
 
 
 def _judge(asked: Asked, runs: Mapping[str, Run]) -> Verdict:

@@ -16,9 +16,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from harness import PATCHES, HarnessError, world
 from harness.lane.results import placeless
 from harness.package import trees
+from harness.report import page, views
 from harness.ship.pr import stairs
 from harness.ship.pr.pulls import TOOLS, Pull
-from harness.show import page, views
 from harness.verdict.report import SAYS, SHAPES
 
 LONGEST = 110

@@ -13,7 +13,7 @@ from harness import ROOT, HarnessError, world
 from harness.lane import stacks
 from harness.lane.results import Run
 from harness.package import trees
-from harness.show import views
+from harness.report import views
 from harness.verdict import lane
 from harness.verdict.evidence import read_record
 from harness.verdict.tests.test_judge import CATALOGUED, PATCHED, UPSTREAM
@@ -52,7 +52,7 @@ def test_a_lane_leaves_no_older_verdict_beside_it(suite):
     (suite / "verdict.md").write_text("- **The verdict holds** on `cpu`: 9999 fail→pass.\n")
     (suite / "verdict-floor.md").write_text("of another stack\n")
     assert lane.run_lanes(["cpu"])
-    assert "3 fail→pass" in (suite / "verdict.md").read_text()
+    assert "in 3 tests" in (suite / "verdict.md").read_text()
     assert (suite / "verdict-floor.md").read_text() == "of another stack\n"
 
 

@@ -5,16 +5,16 @@ import pytest
 from harness import HarnessError, world
 from harness.show import census
 from harness.show.census import take
-from harness.show.tests import test_page
-from harness.show.tests.test_page import NAMED, leave
 from harness.suite.catalogue import Catalogue
+from harness.tests import lanes
+from harness.tests.lanes import NAMED, leave
 from harness.verdict.census import read
 
-out, patches = test_page.out, test_page.patches
+out, patches = lanes.out, lanes.patches
 
 
 def test_it_is_taken_from_verdicts_that_have_no_other_problem(tmp_path, out, patches, monkeypatch):
-    monkeypatch.setattr(census, "read_catalogue", lambda path: Catalogue((test_page.BUG,)))
+    monkeypatch.setattr(census, "read_catalogue", lambda path: Catalogue((lanes.BUG,)))
     leave(out, patches, problems=["census: something counts 1"], holds=False)
     file = take(out, patches, tmp_path / "census.txt")
     assert read(file)["cpu"][NAMED.removeprefix("tests/").partition("[")[0]] == (2, 1, 1, 0)
