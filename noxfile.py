@@ -36,7 +36,6 @@ STACKS = {
     "mutants": ("mutants",),
     # This needs a separate environment: if it shared one, its packages would come and go under the other sessions.
     "compare": ("compare", "pinned"),
-    "plots": ("plots",),
 }
 
 
@@ -157,10 +156,7 @@ def evidence(session: nox.Session) -> None:
 @nox.session
 def benchmark(session: nox.Session) -> None:
     """Measure the cost of the patches into out/; `-- --full`: a full-size model; `-- --scaling`: the suite and long chats."""
-    try:
-        session.run(stack(session), "-m", "harness.cost", *session.posargs)
-    finally:
-        session.run(stack(session, "plots"), "-m", "harness.show.figures.draw")
+    session.run(stack(session), "-m", "harness.cost", *session.posargs)
 
 
 @nox.session
@@ -208,7 +204,7 @@ def readme(session: nox.Session) -> None:
 def page(session: nox.Session) -> None:
     """Write the last verdicts to out/report.html, and check it in a headless Chromium, which the host must have."""
     session.run(stack(session), "-m", "harness", "page")
-    session.run(stack(session, "browser"), "-m", "harness.show.look")
+    session.run(stack(session, "browser"), "-m", "harness.report.check")
 
 
 @nox.session

@@ -68,6 +68,12 @@ def cite(not_run: Mapping[str, str], folder: Path = FOLDER, patches: Path = PATC
     }
 
 
+def is_counted(record: Mapping[str, Any]) -> bool:
+    """Say whether a record has the counts of the census. A device without a census has none to compare."""
+    expected = census.totals(record["lane"], lane_of(record))
+    return {**record["counts"], "bits": record["same bits"]} == expected if expected["bits"] else True
+
+
 def _sentence(record: Mapping[str, Any], patches: Path) -> str:
     host, kind = record["host"], "committed evidence"
     if world.is_stale(record, patches):

@@ -20,10 +20,10 @@ from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
 from harness import OUT, ROOT, HarnessError, census, devices, evidence, guard, real, trees, wheels, world
 from harness.catalogue import CATALOGUE, read_catalogue
 from harness.judge import Verdict, judge
-from harness.report import Lane, example, markdown, show, summarise
+from harness.report import page, summary, views
+from harness.report.terminal import Lane, example, show, summarise
 from harness.results import Run
 from harness.run import DEFAULT, Started, at_once, processors, start_suite
-from harness.show import page
 from harness.stacks import PACKAGES, named, own_stack, require_stack
 
 TREES, BROKEN = ("upstream", "patched"), "broken"
@@ -105,7 +105,8 @@ def run_lanes(asked: Sequence[str], *options: str, stack: str | None = None, ver
             for file in (*(OUT / lane.name / "verdict.json" for lane in lanes), text, OUT / "report.html"):
                 file.unlink(missing_ok=True)
             ran = [_answer(lane, found) for lane, found in zip(lanes, _run(lanes, verbose=verbose), strict=True)]
-            text.write_text(markdown(ran), encoding="utf-8")
+            shown = [_view(lane, done) for lane, done in zip(lanes, ran, strict=True)]
+            text.write_text(summary.markdown(shown), encoding="utf-8")
     except Timeout:
         raise HarnessError(f"another verdict runs in this checkout and writes {OUT.name}/: wait for it") from None
     if len(ran) > 1:
@@ -169,6 +170,11 @@ def _answer(asked: Asked, found: Mapping[str, tuple[Run, float]]) -> Lane:
     return done
 
 
+def _view(asked: Asked, done: Lane) -> views.Lane:
+    """Arrange a lane as it is shown."""
+    return views.Lane(asked.name, _record(asked, done), {"upstream": done.upstream, "patched": done.patched})
+
+
 def _further(asked: Asked, verdict: Verdict, found: Mapping[str, tuple[Run, float]]) -> Iterator[str]:
     """List what the two runs do not show: tests that vanished or notice nothing, and files that changed."""
     if verdict.counts and not asked.real:
@@ -196,6 +202,8 @@ def _record(asked: Asked, done: Lane) -> dict[str, Any]:
         ],
         "release": {"version": wheels.RELEASE.version, "sha256": wheels.RELEASE.sha256},
         "trees": {name: trees.resolve(name).digest for name in TREES},
+        "series": [patch.name for patch in trees.series()],
+        "series sha256": world.series_sha256(),
         "digest": asked.digest,
         "lock sha256": world.lock_sha256(asked.stack),
         "host": {

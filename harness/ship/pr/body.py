@@ -14,11 +14,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from harness import PATCHES, HarnessError, trees, world
-from harness.report import SAYS, SHAPES
+from harness.report import SAYS, SHAPES, page, views
 from harness.results import placeless
 from harness.ship.pr import stairs
 from harness.ship.pr.pulls import TOOLS, Pull
-from harness.show import page, views
 
 LONGEST = 110
 # Nobody reads a longer body. Text that is folded does not count.

@@ -10,10 +10,10 @@ import subprocess
 from pathlib import Path
 
 from harness import OUT, PATCHES, ROOT, HarnessError
+from harness.report import page, views
 from harness.ship.pr import pulls, stairs
 from harness.ship.pr.body import Facts, body
 from harness.ship.pr.commits import export
-from harness.show import page, views
 
 
 def write(

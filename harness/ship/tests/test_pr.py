@@ -12,14 +12,14 @@ import pytest
 
 from harness import PATCHES, ROOT, HarnessError, series, trees, world
 from harness.catalogue import CATALOGUE, read_catalogue
+from harness.report import page
 from harness.ship.pr import body, kit, pulls, stairs
 from harness.ship.pr.commits import export
 from harness.ship.pr.pulls import Pull
 from harness.ship.pr.stairs import Step
 from harness.ship.wheel import changes
-from harness.show import page
-from harness.show.tests import test_page
-from harness.show.tests.test_page import BUG, NAMED, leave
+from harness.tests import lanes
+from harness.tests.lanes import BUG, NAMED, leave
 
 # The bugs that the bodies name beside earlier attempts.
 IDS = (
@@ -35,7 +35,7 @@ PROOF = "https://example.invalid/proof"
 REAL = pulls.read()
 
 # Fixtures of the same name.
-out, patches = test_page.out, test_page.patches
+out, patches = lanes.out, lanes.patches
 
 
 def known(ids=IDS, title="It hears", **changes):
@@ -169,7 +169,7 @@ def test_the_proof_is_where_the_remote_is(tmp_path, monkeypatch, origin, found):
 
 def test_what_others_wrote_stays_in_its_cell(out, patches, monkeypatch):
     message = f"a|b `c`\n{ROOT}/.cache/d.py says <e> at 0x7f667d930a40, see http://f.org/g/h"
-    monkeypatch.setitem(test_page.HOSTILE, "message", f"deaf {message}")
+    monkeypatch.setitem(lanes.HOSTILE, "message", f"deaf {message}")
     leave(out, patches, **known(title=message))
     body = bodies(out, patches)["device"]
     for table in tables(body):
@@ -204,7 +204,7 @@ def test_there_is_no_kit_without_a_verdict_on_the_series(out, patches):
     with pytest.raises(HarnessError, match=r"^there is no verdict for the CPU on this series: run `nox -s verdict` first$"):
         kit.read(out, patches)
     leave(out, patches, **known())
-    (patches / "0002.patch").write_text(test_page.PATCH)
+    (patches / "0002.patch").write_text(lanes.PATCH)
     with pytest.raises(HarnessError, match=r"out/cpu is stale: made from files that have changed since: run `nox -s verdict`"):
         kit.read(out, patches)
 

@@ -1,6 +1,5 @@
 """What the comparison takes from the packages of `nox -s compare`: README's lines on long files, Whisper, and the figure."""
 
-import html
 import re
 from xml.etree import ElementTree
 
@@ -17,7 +16,6 @@ from harness.compare.hearing import sound, weights
 from harness.compare.hearing.cut import LONGEST, pieces
 from harness.compare.run import Run
 from harness.compare.score import normaliser, score
-from harness.show.figures import plot
 from harness.speech import clips, normalise
 
 SECTION = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Transcribe a file")[2].partition("\n## ")[0]
@@ -162,7 +160,3 @@ def test_the_figure_is_the_same_bytes_for_the_same_runs_and_fits_both_pages(tmp_
     assert root.findtext("{*}title") == title == root.get("aria-label")
     assert figure.INK not in text and "currentColor" in text and "<date>" not in text
     assert "tiny checkpoint, whole file in one turn, cpu" in text and "LFM2.5" not in text
-    # The page shows it only beside the record that it was drawn from.
-    assert plot.drawn(source) == (text, html.escape(title))
-    source.write_text("[]")
-    assert plot.drawn(source) is None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness import OUT, PATCHES, ROOT, HarnessError
 from harness.census import FILE, OURS, count, write
-from harness.show import views
+from harness.report import views
 
 
 def take(out: Path = OUT, patches: Path = PATCHES, file: Path = FILE) -> Path:
@@ -14,18 +14,13 @@ def take(out: Path = OUT, patches: Path = PATCHES, file: Path = FILE) -> Path:
     Raises:
         HarnessError: there is no such lane, or a verdict does not hold for another reason
     """
-
     lanes, stale = views.read(out, patches)
-    found = {}
-    for lane in lanes:
-        others = [problem for problem in lane.record["problems"] if not problem.startswith(OURS)]
-        if others:
-            raise HarnessError(f"the verdict on {lane.name} has another problem first: {others[0]}")
-        device = lane.record["lane"]
-        found[lane.name] = (device, count(lane.runs["upstream"], lane.runs["patched"]))
-    if not found:
+    if not lanes:
         raise HarnessError("; ".join(["there is no verdict to count", *stale.values()]) + ": run `nox` first")
-    write(found, file)
+    for lane in lanes:
+        if others := [problem for problem in lane.record["problems"] if not problem.startswith(OURS)]:
+            raise HarnessError(f"the verdict on {lane.name} has another problem first: {others[0]}")
+    write({lane.name: (lane.record["lane"], count(lane.runs["upstream"], lane.runs["patched"])) for lane in lanes}, file)
     return file
 
 

@@ -1,4 +1,4 @@
-"""The results of the lanes in `out/`, arranged for the page and the picture."""
+"""The results of the lanes in `out/`, arranged for everything that shows them."""
 
 import re
 from collections import Counter
@@ -7,12 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import HarnessError, evidence, stacks, world
+from harness import ROOT, HarnessError, evidence, stacks, world
 from harness.judge import outcomes
-from harness.report import FORM, HEARD, SHAPES, SIGNS
+from harness.report.terminal import in_a_line
 from harness.results import Result, Run, placeless, read_run
 
-LINE = 130
+LONGEST = 130
+# The shapes of audio in the suite's ids, in the usual notation.
+SHAPES = {"1d": "(n,)", "1xn": "(1, n)", "nx1": "(n, 1)", "2xn": "(2, n)", "nx2": "(n, 2)", "nx8": "(n, 8)"}
+# What the release does, by the kind of bug, in a cell.
+SAYS = {"wrong": "does wrong", "refuses": "refuses", "lacks": "lacks"}
+# The id of a test that transcribes a clip in some form of audio.
+FORM = re.compile(
+    r"test_audio_format_transcribes_correctly\[[^-]+-(?P<form>[^-]+-[^-]+)-(?P<shape>[^-]+)-(?P<dtype>[^-]+)-(?P<clip>.+)\]"
+)
+# What happens to a form of audio, by what its tests heard, with the worst first. Wrong results without an error are the worst.
+KINDS = {"features": "silent", "wrong": "silent", "refused": "refused", "right": "right"}
+WORST_FIRST = ("silent", "refused", "missing", "right", "none")
+# What a verdict may not have run on, in words.
+WANTED = {"cuda": "a CUDA GPU", "mps": "Apple silicon", "xla": "torch_xla", "tpu": "a TPU", "real": "the real LFM2.5 weights"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +41,11 @@ class Lane:
     name: str
     record: Mapping[str, Any]
     runs: Mapping[str, Run]
+
+    @property
+    def version(self) -> str:
+        """The version of the published package."""
+        return str(self.record["release"]["version"])
 
     @property
     def command(self) -> str:
@@ -66,12 +84,6 @@ def read(out: Path, patches: Path) -> tuple[list[Lane], dict[str, str]]:
     return sorted(lanes, key=lambda lane: (lane.record["lane"] not in ("cpu", "sim"), lane.name)), stale
 
 
-def main(lanes: Sequence[Lane]) -> list[Lane]:
-    """Choose one lane for each device: the first of its stacks, as `read` orders them."""
-    first = {lane.record["lane"]: lane for lane in reversed(lanes)}
-    return [lane for lane in lanes if lane is first[lane.record["lane"]]]
-
-
 def _is_of(record: Mapping[str, Any], runs: Mapping[str, Run]) -> bool:
     """Say whether a verdict matches these runs: the counts agree, and every test that it says failed did fail."""
     ran = all(run.results for run in runs.values())
@@ -81,51 +93,57 @@ def _is_of(record: Mapping[str, Any], runs: Mapping[str, Run]) -> bool:
     return counts == record["counts"] and failed.issuperset(shown)
 
 
+def main(lanes: Sequence[Lane]) -> list[Lane]:
+    """Choose the lanes on the main stack with the tiny checkpoint; any others if there is none."""
+    return [lane for lane in lanes if lane.name == lane.record["lane"]] or list(lanes)
+
+
 def blocks(lane: Lane) -> Iterator[dict[str, Any]]:
     """Lay out the results for audio: a block for each container, a row for each dtype, a cell for each shape."""
-    tests: dict[tuple[str, str], dict[str, list[re.Match[str]]]] = {}
+    tests: dict[tuple[str, str], dict[str, list[str]]] = {}
     for test in sorted(lane.runs["patched"].results.keys() | lane.runs["upstream"].results.keys()):
         if match := FORM.search(test):
             container, dtype = match["form"].split("-")
-            tests.setdefault((container, dtype), {}).setdefault(match["shape"], []).append(match)
+            tests.setdefault((container, dtype), {}).setdefault(match["shape"], []).append(test)
     for container in sorted({container for container, _ in tests}):
-        dtypes = sorted((dtype for c, dtype in tests if c == container), key=by_size)
+        dtypes = sorted(
+            (d for c, d in tests if c == container), key=lambda dtype: (dtype.strip("0123456789"), len(dtype), dtype)
+        )
+        found = {dtype: tests[container, dtype] for dtype in dtypes}
         rows = [
-            {"dtype": d, "cells": [_cell(lane, (container, d, s), tests[container, d].get(s, [])) for s in SHAPES]}
-            for d in dtypes
+            {"dtype": dtype, "cells": [_cell(lane, shape, of.get(shape, [])) for shape in SHAPES]}
+            for dtype, of in found.items()
         ]
         yield {"container": container, "rows": rows}
 
 
-def by_size(dtype: str) -> tuple[str, int, str]:
-    """Order dtypes by their kind, then by their size."""
-    return dtype.strip("0123456789"), len(dtype), dtype
+def _cell(lane: Lane, shape: str, tests: Sequence[str]) -> dict[str, Any]:
+    """Sum up the tests of one form of audio on each tree: the worst kind, and words with their numbers."""
+    cell: dict[str, Any] = {"shape": shape}
+    for tree, run in lane.runs.items():
+        results = [run.results.get(test, Result("missing")) for test in tests]
+        kinds = {KINDS.get(result.heard, "missing") for result in results} or {"none"}
+        said = Counter(_heard(result) for result in results)
+        words = [f"{n} of {len(tests)} {word}" if len(said) > 1 else word for word, n in sorted(said.items())]
+        cell[tree] = {"kind": worst(kinds), "words": "; ".join(words) or "no test"}
+    return cell
 
 
-def _cell(lane: Lane, form: tuple[str, str, str], matches: Sequence[re.Match[str]]) -> dict[str, Any]:
-    container, dtype, shape = form
-    sides = {tree: _side(run, matches) for tree, run in lane.runs.items()}
-    return {"id": slug(f"{lane.name}-{container}-{dtype}-{shape}"), "form": f"{container} {dtype}", "shape": shape, **sides}
+def worst(kinds: set[str]) -> str:
+    """Return the worst of some kinds of results."""
+    return next(kind for kind in WORST_FIRST if kind in kinds)
 
 
-def _side(run: Run, matches: Sequence[re.Match[str]]) -> dict[str, Any]:
-    """Sum up a cell's tests on one tree, with equal results grouped. Its kind is that of its tests if they agree."""
-    groups: dict[tuple[str, ...], dict[str, Any]] = {}
-    outcomes = Counter[str]()
-    for match in matches:
-        result = run.results.get(match.string, Result("missing"))
-        outcomes[result.heard] += 1
-        same = (result.outcome, result.type, result.message, result.where, str(result.transcript))
-        group = groups.setdefault(same, {"result": result, "dtypes": {}, "clips": {}})
-        group["dtypes"].setdefault(match["clip"], []).append(match["dtype"])
-    for group in groups.values():
-        for clip, dtypes in group["dtypes"].items():
-            group["clips"].setdefault(tuple(dtypes), []).append(clip)
-    kind = next(iter(outcomes), "none") if len(outcomes) < 2 and outcomes.keys() <= SIGNS.keys() else "mixed"
-    words = (
-        ", ".join(f"{n} of {outcomes.total()} {HEARD.get(heard, heard)}" for heard, n in sorted(outcomes.items())) or "no test"
-    )
-    return {"kind": kind, "words": words, "groups": list(groups.values())}
+def _heard(result: Result) -> str:
+    """Say in words how a test understood audio."""
+    match result.heard:
+        case "features":
+            return "right words from wrong features"
+        case "wrong":
+            return f"wrong words, “{result.transcript}”"
+        case "refused":
+            return f"refused, {clip(in_a_line(result.type, placeless(result.message)))}"
+    return result.heard
 
 
 def bugs(lanes: Sequence[Lane]) -> list[dict[str, Any]]:
@@ -158,12 +176,25 @@ def gives(bug: Mapping[str, Any]) -> str:
     words = f"no exception, {message}" if silent and _by_a_test(*key) else f"{kind}: {message}"
     if not message:
         words = f"{kind} without a message, {where}"
-    return words if len(words) <= LINE else f"{words[:LINE].rstrip()}…"
+    return words if len(words) <= LONGEST else f"{words[:LONGEST].rstrip()}…"
 
 
 def _by_a_test(kind: str, _: str, where: str) -> bool:
     """Say whether a test itself judged, so that nothing it tests raised."""
     return kind == "Failed" or (kind == "AssertionError" and where.startswith(("test_", "_comparison.py")))
+
+
+def clip(message: str) -> str:
+    """Shorten a message, and remove this host's folders and characters that cannot be shown."""
+    text = "".join(c for c in message.replace(f"{ROOT}/", "") if c.isprintable() or c == "\n")
+    return text if len(text) <= 600 else f"{text[:600].rstrip()}…"
+
+
+def tally(shown: Mapping[str, int] | None) -> str:
+    """State how many tests show a bug on a device, and whether all of them pass with the patches."""
+    if not shown:
+        return "–"
+    return f"{shown['shown']} {'✗' if shown['shown'] else '?'} → {'✓' if shown['fixed'] == shown['shown'] > 0 else '✗'}"
 
 
 def runs(lanes: Sequence[Lane]) -> dict[str, Any]:
@@ -194,5 +225,15 @@ def not_run(lanes: Sequence[Lane]) -> dict[str, str]:
     return reasons
 
 
-def slug(text: str) -> str:
-    return re.sub(r"[^\w-]+", "-", text)
+def kept(patches: Path, folder: Path = evidence.FOLDER) -> list[Mapping[str, Any]]:
+    """List the committed evidence that holds, was made from the current files, and agrees with the census."""
+    records = sorted(map(evidence.read_record, folder.glob("*.json")), key=lambda record: str(record["date"]))
+    return [r for r in records if r["holds"] and not world.is_stale(r, patches) and evidence.is_counted(r)]
+
+
+def untested(records: Sequence[Mapping[str, Any]]) -> str:
+    """Say in a sentence what none of these verdicts ran on; empty if they ran on everything."""
+    ran = {"real" if "--checkpoint" in record.get("options", ()) else record["lane"] for record in records}
+    ran |= {"tpu" for record in records if record["lane"] == "xla" and record["host"]["device"].startswith("TPU")}
+    missing = [words for name, words in WANTED.items() if name not in ran]
+    return f"This version has not run yet on: {', '.join(missing)}." if missing else ""
