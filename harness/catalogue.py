@@ -57,8 +57,7 @@ class Bug:
         threads: URLs where it was reported
         kind: a key of KINDS
         patch: file name of the patch that fixes it
-        lanes: the lanes that it shows on
-        not_on: stacks on which it does not show, even on those lanes
+        absent: devices and stacks on which it does not show, the field `except`; "accelerator" is every device but the CPU
         reasons: why its tests fail on upstream; each fails for one of these
         tests: ids of the tests that show it, starting at the file name; * matches anything
     """
@@ -67,11 +66,10 @@ class Bug:
     kind: str
     title: str
     patch: str
-    lanes: tuple[str, ...]
     reasons: tuple[Reason, ...]
     tests: tuple[str, ...]
     threads: tuple[str, ...] = ()
-    not_on: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
 
     def explains(self, type: str, message: str, place: str) -> bool:
         """Say whether an exception is one of this bug's reasons. For the arguments see `Reason.explains`."""
@@ -94,15 +92,17 @@ class Catalogue:
     bugs: tuple[Bug, ...]
     skips: tuple[str, ...] = ()
 
-    def on(self, lane: str, stack: str | None = None) -> list[Bug]:
-        """Return the bugs that show on a lane and, if one is given, on a stack."""
-        return [bug for bug in self.bugs if lane in bug.lanes and stack not in bug.not_on]
+    def on(self, device: str, stack: str | None = None) -> list[Bug]:
+        """Return the bugs that show on a device and, if one is given, on a stack."""
+        here = {device, stack, "accelerator" if device != "cpu" else None}
+        return [bug for bug in self.bugs if here.isdisjoint(bug.absent)]
 
 
 def _bug(entry: Mapping[str, Any]) -> Bug:
     reasons = tuple(Reason(**{**reason, "at": tuple(reason.get("at", ()))}) for reason in entry["reasons"])
     fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
-    return Bug(**{**fields, "reasons": reasons})
+    absent = fields.pop("except", ())  # a keyword of Python
+    return Bug(**{**fields, "absent": absent, "reasons": reasons})
 
 
 def read_catalogue(path: Path) -> Catalogue:
@@ -121,8 +121,8 @@ def read_catalogue(path: Path) -> Catalogue:
         if n > 1:
             raise HarnessError(f"{path.name} has the id {id} twice: ids are never reused")
     for bug in bugs:
-        if not (bug.reasons and bug.tests and bug.lanes):
-            raise HarnessError(f"{path.name}: {bug.id} needs reasons, tests and lanes")
+        if not (bug.reasons and bug.tests):
+            raise HarnessError(f"{path.name}: {bug.id} needs reasons and tests")
         if any(bool(reason.at) == bool(reason.judged) for reason in bug.reasons):
             raise HarnessError(
                 f"{path.name}: each reason of {bug.id} must say either where in the package it comes from (at) or what "

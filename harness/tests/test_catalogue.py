@@ -14,7 +14,6 @@ id = "a"
 kind = "wrong"
 title = "t"
 patch = "p"
-lanes = ["cpu"]
 reasons = [{ type = "E", message = "m", judged = "all" }]
 tests = ["t"]
 """
@@ -26,7 +25,7 @@ tests = ["t"]
         (ENTRY.replace("wrong", "odd"), "a is of kind 'odd', expected one of wrong, refuses, lacks"),
         (ENTRY.replace('"m"', '"m|.*"'), "a reason of a matches any message: 'm|.*'"),
         (ENTRY.replace(', judged = "all"', ""), "each reason of a must say either where in the package it comes from"),
-        (ENTRY.replace('["t"]', "[]"), "a needs reasons, tests and lanes"),
+        (ENTRY.replace('["t"]', "[]"), "a needs reasons and tests"),
         (ENTRY * 2, "has the id a twice"),
         (ENTRY.replace('"a"', "a"), "bugs.toml cannot be read: Invalid value (at line 2"),
         (ENTRY.replace("title", "name"), "bugs.toml cannot be read: Bug.__init__() got an unexpected keyword argument 'name'"),

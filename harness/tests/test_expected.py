@@ -33,7 +33,6 @@ id = "{id}"
 kind = "wrong"
 title = "No revision of a folder"
 patch = "p"
-lanes = ["cpu"]
 reasons = [{reason}]
 tests = ["test_it.py::test_named*"]
 """

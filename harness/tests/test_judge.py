@@ -10,7 +10,7 @@ from harness.results import Result, Run
 
 
 def bug(id, kind, title, patch, test):
-    return Bug(id, kind, title, patch, ("cpu",), (Reason("TypeError", "deaf", judged="it"),), (test,))
+    return Bug(id, kind, title, patch, (Reason("TypeError", "deaf", judged="it"),), (test,))
 
 
 BUG = bug("hard-of-hearing", "wrong", "It hears nothing", "0001.patch", "test_a.py::test_ear[*]")
@@ -85,10 +85,12 @@ def test_different_bits_are_a_problem(digest):
 
 def test_bug_that_no_test_shows_is_a_problem_except_on_stacks_without_it():
     seen = {**UPSTREAM, EYE: PASS}
-    elsewhere = Catalogue((BUG, replace(SIGHT, not_on=("floor",))))
+    elsewhere = Catalogue((BUG, replace(SIGHT, absent=("floor",))))
     assert problems(seen, catalogue=elsewhere, stack="pinned") == ["blind: no test shows this bug on upstream"]
     assert problems(seen, catalogue=elsewhere, stack="floor") == []
 
 
 def test_lane_without_bugs_is_a_problem():
-    assert problems(PATCHED, name="tpu") == ["the catalogue has no bug for the lane tpu: nothing would be proved"]
+    assert problems(PATCHED, catalogue=Catalogue(()), name="tpu") == [
+        "the catalogue has no bug for the lane tpu: nothing would be proved"
+    ]
