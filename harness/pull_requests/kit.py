@@ -42,15 +42,15 @@ class Pull:
         name: of its folder and branch
         title: its first line
         text: what it changes
-        tests: what else its tests do
         commits: its patches in their order, each with the files of `upstream/` that its commit adds
+        tests: what else its tests do
     """
 
     name: str
     title: str
     text: str
-    tests: str
     commits: Mapping[Path, Sequence[str]]
+    tests: str = ""
 
 
 def read(patches: Path = PATCHES, file: Path = HERE / "pulls.toml") -> list[Pull]:
@@ -65,16 +65,9 @@ def read(patches: Path = PATCHES, file: Path = HERE / "pulls.toml") -> list[Pull
     for name in sorted(named.keys() | known.keys()):
         if name not in known or named[name] != 1:
             raise HarnessError(f"{file.name} names the patch {name} {named[name]} times: name each patch of the series once")
-    return [
-        Pull(
-            entry["name"],
-            entry["title"],
-            entry["text"].strip(),
-            entry.get("tests", "").strip(),
-            {known[name]: tests for name, tests in entry["commits"].items()},
-        )
-        for entry in listed
-    ]
+    for entry in listed:
+        entry["commits"] = {known[name]: tests for name, tests in entry["commits"].items()}
+    return [Pull(**entry) for entry in listed]
 
 
 def every(patches: Path = PATCHES) -> list[Path]:
@@ -93,8 +86,7 @@ def write(upstream: Path, proof: str = "", out: Path = OUT) -> Path:
     Raises:
         HarnessError: there is no verdict, a patch does not apply, or a test fails or passes where it must not
     """
-    author, verdicts = sender(), read_verdicts(out)
-    target = out / "pr"
+    author, verdicts, target = sender(), read_verdicts(out), out / "pr"
     with series.checkout(upstream) as repository, tempfile.TemporaryDirectory(dir=out, prefix="pr.") as partial:
         shutil.copy(CLIP, repository / "assets" / "asr.wav")  # which no commit contains
         originals = apply_series(repository, every())
@@ -102,19 +94,17 @@ def write(upstream: Path, proof: str = "", out: Path = OUT) -> Path:
         series.am(repository, HERE / "pytest.patch")
         lock(repository)
         add(repository, ["conftest.py"])
-        series.git(repository, "commit", "--quiet", "--amend", "--no-edit", "--author", author)
+        series.git(repository, "commit", "--quiet", "--amend", "--no-edit")
         for number, pull in enumerate(read(), 1):
-            print(f"{pull.title}", flush=True)
-            folder = Path(partial) / f"{number}-{pull.name}"
-            commit(repository, pull, originals, author, test=True)
+            print(pull.title, flush=True)
+            commit(repository, pull, originals, test=True)
             failed, total = without(repository, pull)
-            _format(repository, pull.name, folder, "release")
-            text = describe(pull, verdicts, failed, total, proof)
-            (folder / "body.md").write_text(text, encoding="utf-8")
+            folder = Path(partial) / f"{number}-{pull.name}"
+            _format(repository, f"release..{pull.name}", folder, author)
+            (folder / "body.md").write_text(describe(pull, verdicts, failed, total, proof), encoding="utf-8")
         series.git(repository, "checkout", "--quiet", "--detach", "tools")
         series.am(repository, HERE / "workflow.patch")
-        series.git(repository, "commit", "--quiet", "--amend", "--no-edit", "--author", author)
-        _format(repository, "HEAD", Path(partial) / "workflow", "tools")
+        _format(repository, "tools..HEAD", Path(partial) / "workflow", author)
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(partial, target)
     return target
@@ -126,13 +116,13 @@ def apply_series(repository: Path, patches: Sequence[Path]) -> dict[Path, str]:
     return dict(zip(patches, series.git(repository, "rev-list", "--reverse", "release..HEAD").split(), strict=True))
 
 
-def commit(repository: Path, pull: Pull, originals: Mapping[Path, str], author: str, *, test: bool) -> None:
+def commit(repository: Path, pull: Pull, originals: Mapping[Path, str], *, test: bool) -> None:
     """Make the branch of a pull request on top of `tools`, and run the tests after each commit that adds some."""
     series.git(repository, "checkout", "--quiet", "-B", pull.name, "tools")
     for patch in (patch for patch in pull.commits if patch in originals):
         series.git(repository, "cherry-pick", "--no-commit", originals[patch])
         add(repository, pull.commits[patch])
-        series.git(repository, "commit", "--quiet", "--reuse-message", originals[patch], "--author", author)
+        series.git(repository, "commit", "--quiet", "--reuse-message", originals[patch])
         if test and pull.commits[patch]:
             outcomes = run(repository)
             print(f"  {len(outcomes)} tests ran after {patch.name}", flush=True)
@@ -209,11 +199,15 @@ def lock(repository: Path) -> None:
     series.git(repository, "add", "uv.lock")
 
 
-def _format(repository: Path, branch: str, folder: Path, base: str) -> None:
-    """Write the commits of a branch as patches, and check that `git am` takes them."""
-    series.git(repository, *series.EXPORT, "--output-directory", str(folder), f"{base}..{branch}")
-    series.git(repository, "checkout", "--quiet", "--detach", base)
-    series.am(repository, *sorted(folder.glob("*.patch")))
+def _format(repository: Path, commits: str, folder: Path, author: str) -> None:
+    """Write a range of commits as patches of an author, and check that `git am` takes them."""
+    series.git(repository, *series.EXPORT, "--output-directory", str(folder), commits)
+    files = sorted(folder.glob("*.patch"))
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        file.write_text(re.sub("^From: .+", lambda _: f"From: {author}", text, count=1, flags=re.MULTILINE), encoding="utf-8")
+    series.git(repository, "checkout", "--quiet", "--detach", commits.partition("..")[0])
+    series.am(repository, *files)
 
 
 def read_verdicts(out: Path, patches: Path = PATCHES) -> dict[str, Any]:
@@ -222,11 +216,12 @@ def read_verdicts(out: Path, patches: Path = PATCHES) -> dict[str, Any]:
     Raises:
         HarnessError: there is none for the CPU, or one does not hold or is about other files
     """
-    files = {device: out / device / "verdict.json" for device in DEVICES}
-    found = {device: json.loads(file.read_text(encoding="utf-8")) for device, file in files.items() if file.is_file()}
-    for device, record in found.items():
-        if not record["holds"] or world.is_stale(record, patches):
-            raise HarnessError(f"the verdict for {device} does not hold, or files have changed since: run it again first")
+    found = {}
+    for file in (out / device / "verdict.json" for device in DEVICES):
+        if file.is_file():
+            found[file.parent.name] = record = json.loads(file.read_text(encoding="utf-8"))
+            if not record["holds"] or world.is_stale(record, patches):
+                raise HarnessError(f"{file} does not hold, or files have changed since: run that session again")
     if "cpu" not in found:
         raise HarnessError("there is no verdict for the CPU: run `nox -s verdict` first")
     return found
@@ -252,11 +247,10 @@ def describe(pull: Pull, verdicts: Mapping[str, Any], failed: int, total: int, p
 
 def sender() -> str:
     """Ask git who sends the pull requests."""
-    commands = (["git", "config", f"user.{name}"] for name in ("name", "email"))
-    name, address = (subprocess.run(c, cwd=ROOT, capture_output=True, text=True).stdout.strip() for c in commands)
-    if not (name and address):
+    done = subprocess.run(["git", "var", "GIT_AUTHOR_IDENT"], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
         raise HarnessError("git does not know who sends the pull requests: set user.name and user.email")
-    return f"{name} <{address}>"
+    return done.stdout.rpartition(">")[0] + ">"
 
 
 def command(parser: argparse.ArgumentParser) -> None:
