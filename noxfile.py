@@ -134,12 +134,6 @@ def census(session: nox.Session) -> None:
 
 
 @nox.session
-def guide(session: nox.Session) -> None:
-    """Follow "Add a bug" in tests/README.md to the letter, with its invented bug, in a copy of the repository."""
-    session.run(stack(session), "-m", "harness", "guide", sys.executable)
-
-
-@nox.session
 def drift(session: nox.Session) -> None:
     """Say what became of each patch in the newest release, or in a checkout: `nox -s drift -- --checkout PATH`."""
     # This needs no stack: its only dependency is filelock, which comes with nox.
@@ -230,8 +224,9 @@ def apply(session: nox.Session) -> None:
 
 @nox.session
 def pr(session: nox.Session) -> None:
-    """Write out/pr/: four pull requests with tests and descriptions; `-- --proof URL`, `-- --author "Name <address>"`."""
-    session.run(stack(session), "-m", "harness", "pr", *session.posargs)
+    """Write out/pr/: four pull requests with tests and descriptions: `nox -s pr -- --checkout ~/liquid-audio --proof URL`."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where uv is
+    session.run(stack(session), "-m", "harness", "pr", *session.posargs, env={"PATH": path})
 
 
 @nox.session

@@ -15,16 +15,15 @@ COMMANDS = {
     "census": ("report.census", "rewrite tests/census.txt from the last verdicts; its diff shows what was added or removed"),
     "readme": ("report.readme", "put the last verdicts into README.md, .github/matrix.svg and patches/README.md"),
     "page": ("report.page", "draw the verdicts of out/ as out/report.html and out/matrix.svg"),
-    "pr": ("ship.pr.kit", "write out/pr/: four pull requests, each with its commits, tests and description"),
-    "checkout": ("ship.checkout", "create a repository of the release, with the series as commits"),
-    "export": ("ship.export", "write patches/ from the commits of a checkout of upstream's repository"),
-    "guide": ("ship.guide", "follow 'Add a bug' in tests/README.md in a copy of this repository"),
+    "pr": ("pull_requests.kit", "write out/pr/: four pull requests, each with its commits, tests and description"),
+    "checkout": ("export", "create a repository of the release, with the series as commits"),
+    "export": ("export", "write patches/ from the commits of a checkout of upstream's repository"),
     "drift": ("releases.drift", "say what became of each patch in a newer release or in a checkout"),
     "necessity": ("worth.necessity", "show that every piece of the series is needed, and what each patch changes"),
     "mutants": ("worth.mutants", "break each changed line, and see which test notices"),
     "rivals": ("worth.rivals", "run the suite on the other fixes in circulation, and check why it rejects each"),
-    "wheel": ("ship.wheel", "build a wheel of the patched package in out/dist/"),
-    "apply": ("ship.apply", "patch the liquid-audio installed in an environment, in place"),
+    "wheel": ("wheel", "build a wheel of the patched package in out/dist/"),
+    "apply": ("apply", "patch the liquid-audio installed in an environment, in place"),
 }
 
 

@@ -105,46 +105,36 @@ def _mark(source: Path) -> None:
     metadata.write_text(f"{head}\n\n{mark}\n\n{readme()}", encoding="utf-8", newline="\n")
 
 
-def install(wheel: Path, environment: Path) -> tuple[Path, Path]:
-    """Install the published package and the wheel over it, as a user does, in a new environment on top of this one.
-
-    Only the published wheel is downloaded, once. The dependencies are those of this environment.
+def check(wheel: Path, environment: Path) -> None:
+    """Install the published package and the wheel over it, as a user does, and run the suite on the result, on the CPU.
 
     Args:
         wheel: the patched one
-        environment: a folder, which is emptied first
-
-    Returns:
-        its Python, and the folder where packages are installed
+        environment: a folder, which is emptied first; its other packages are those of this environment
 
     Raises:
-        HarnessError: pip cannot install either, or finds a dependency that is not met
-    """
-    _run([sys.executable, "-m", "venv", "--clear", "--without-pip", str(environment)])
-    base = {"base": str(environment), "platbase": str(environment)}
-    site = Path(sysconfig.get_path("purelib", "venv", base))
-    python = Path(sysconfig.get_path("scripts", "venv", base)) / "python"
-    (site / "below.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n", encoding="utf-8")
-    pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
-    published = wheels.fetch(wheels.RELEASE, CACHE)
-    # Even if the environment below has the package, which pip would take for installed.
-    _run([*pip, "install", "--quiet", "--no-index", "--no-deps", "--ignore-installed", str(published)])
-    _run([*pip, "install", "--quiet", "--no-index", str(wheel)])
-    _run([*pip, "check"])
-    return python, site
-
-
-def check(wheel: Path, environment: Path) -> None:
-    """Install the wheel in a new environment and run the suite on what is installed there, on the CPU.
-
-    Raises:
-        HarnessError: it does not install, or a test does not pass
+        HarnessError: pip cannot install either, finds a dependency that is not met, or a test does not pass
     """
     python, site = install(wheel, environment.absolute())
     print(f"installed over {wheels.RELEASE.version} in {environment}, pip check is clean", flush=True)
     command = [str(python), "-m", "pytest", *world.SETTINGS, "tests", "--tree", str(site), "--numprocesses", "logical", "-q"]
     if subprocess.run(command, cwd=ROOT, env=world.environment(CUDA_VISIBLE_DEVICES="")).returncode:
         raise HarnessError(f"a test does not pass on the installed wheel, in {site}")
+
+
+def install(wheel: Path, environment: Path) -> tuple[Path, Path]:
+    """Create the environment of `check`, and return its Python, and the folder where its packages are."""
+    _run([sys.executable, "-m", "venv", "--clear", "--without-pip", str(environment)])
+    site = Path(sysconfig.get_path("purelib", "venv", {"base": str(environment)}))
+    python = Path(sysconfig.get_path("scripts", "venv", {"base": str(environment)})) / "python"
+    (site / "below.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n", encoding="utf-8")
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
+    # Even if the environment below has the package, which pip would take for installed.
+    published = wheels.fetch(wheels.RELEASE, CACHE)
+    _run([*pip, "install", "--quiet", "--no-index", "--no-deps", "--ignore-installed", str(published)])
+    _run([*pip, "install", "--quiet", "--no-index", str(wheel)])
+    _run([*pip, "check"])
+    return python, site
 
 
 def _run(command: list[str], env: dict[str, str] | None = None) -> None:

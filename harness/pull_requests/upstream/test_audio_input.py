@@ -1,33 +1,12 @@
-"""Audio as libraries return it: seconds on a CPU, without weights or network"""
-
-import json
-
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, models
-from transformers import PreTrainedTokenizerFast
 
-from liquid_audio import ChatState, LFM2AudioProcessor
-
-# fmt: off
-PREPROCESSOR = dict(
-    sample_rate=16_000, normalize="per_feature", window_size=0.025, window_stride=0.01, window="hann", features=128,
-    n_fft=512, log=True, frame_splicing=1, dither=1e-5, pad_to=0, pad_value=0.0)
-# fmt: on
+from liquid_audio import ChatState
 
 RATE = 48_000
 PCM = (np.sin(np.linspace(0, 800, RATE // 2)) * 20_000).astype(np.int16)
 WAVE = torch.from_numpy(PCM / np.float32(2**15))[None]
-
-
-@pytest.fixture(scope="module")
-def processor(tmp_path_factory):
-    path = tmp_path_factory.mktemp("checkpoint")
-    (path / "config.json").write_text(json.dumps({"preprocessor": PREPROCESSOR}))
-    tokenizer = Tokenizer(models.WordLevel({"<|unk|>": 0, "<|startoftext|>": 1}, "<|unk|>"))
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(path)
-    return LFM2AudioProcessor.from_pretrained(path, device="cpu").eval()
 
 
 def mel(processor, wave):

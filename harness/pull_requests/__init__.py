@@ -1,0 +1,1 @@
+"""The pull requests to upstream: their texts, and in `upstream/` the tests that they add."""
