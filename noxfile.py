@@ -31,7 +31,7 @@ STACKS = {
     "train": ("pinned", "train"),
     "lint": ("lint",),
     "browser": ("browser",),
-    "demo": ("demo",),
+    "demo": ("demo", "detector"),
     "apply": ("apply",),
     "mutants": ("mutants",),
     # This needs a separate environment: if it shared one, its packages would come and go under the other sessions.
@@ -203,7 +203,7 @@ def page(session: nox.Session) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Talk to upstream's demo on both trees through a headless Chromium, which the host must have, and write out/demo/."""
+    """Talk to upstream's demo on both trees through a headless Chromium, which the host must have, and write out/demo.json."""
     # Leave time to stop the demo and the browser after Ctrl-C.
     session.run(stack(session, "demo"), "-m", "harness.demo", *session.posargs, interrupt_timeout=15, terminate_timeout=10)
 

@@ -1,4 +1,4 @@
-"""Upstream's demo as its users meet it: started by its console script, spoken to in a browser, and judged by its page.
+"""Does upstream's demo work? It is started by its console script, and spoken to in a browser.
 
-It reads `fixtures/clips/` and the trees, and writes `out/demo/` and `out/demo*.json`.
+It reads `fixtures/clips/` and the trees, and writes `out/demo.json` and `out/demo.md`.
 """
