@@ -32,7 +32,6 @@ TABLES = {
     "compare": "Comparison",
     "benchmark": "Cost of the patches",
     "benchmark-full": "A full-size model",
-    "benchmark-scaling": "Scaling",
 }
 ABOUT = {
     "cpu": "The host's CPU.",
