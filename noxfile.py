@@ -149,8 +149,8 @@ def evidence(session: nox.Session) -> None:
 
 @nox.session
 def benchmark(session: nox.Session) -> None:
-    """Measure the cost of the patches into out/; `-- --full`: a full-size model; `-- --scaling`: the suite and long chats."""
-    session.run(stack(session), "-m", "harness.cost", *session.posargs)
+    """Measure the cost of the patches; `-- --full`: whether a full-size model runs here; `-- --full --device cuda`: on a GPU."""
+    session.run(stack(session), "-m", "harness", "benchmark", *session.posargs)
 
 
 @nox.session

@@ -22,6 +22,7 @@ COMMANDS = {
     "necessity": ("worth.necessity", "show that every piece of the series is needed, and what each patch changes"),
     "mutants": ("worth.mutants", "break each changed line, and see which test notices"),
     "rivals": ("worth.rivals", "run the suite on the other fixes in circulation, and check why it rejects each"),
+    "benchmark": ("benchmark", "measure what the patches cost, or with --full what a model of full size costs"),
     "wheel": ("wheel", "build a wheel of the patched package in out/dist/"),
     "apply": ("apply", "patch the liquid-audio installed in an environment, in place"),
 }

@@ -1,1 +1,0 @@
-"""What a full-size model costs: each stage of a turn, measured with random weights."""

@@ -1,1 +1,0 @@
-"""What the patches cost: the time of calls, patched against upstream, with intervals."""
