@@ -8,7 +8,7 @@ OUT = ROOT / "out"
 PATCHES = ROOT / "patches"
 
 # The stages, each a folder. A module imports from its own stage and from those before it.
-STAGES = ("package", "suite", "lane", "verdict", "worth", "releases", "cost", "compare", "demo", "show", "ship")
+STAGES = ("package", "suite", "sim", "lane", "verdict", "cost", "compare", "demo", "show", "ship")
 
 
 class HarnessError(Exception):

@@ -20,10 +20,9 @@ COMMANDS = {
     "export": ("ship.export", "write patches/ from the commits of a checkout of upstream's repository"),
     "guide": ("ship.guide", "follow 'Add a bug' in tests/README.md in a copy of this repository"),
     "evidence": ("verdict.evidence", "run a lane, and write its verdict to fixtures/evidence/, to be committed"),
-    "drift": ("releases.drift", "say what became of each patch in a newer release or in a checkout"),
-    "necessity": ("worth.necessity", "show that every piece of the series is needed, and what each patch changes"),
-    "mutants": ("worth.mutants", "break each changed line, and see which test notices"),
-    "rivals": ("worth.rivals", "run the suite on the other fixes in circulation, and check why it rejects each"),
+    "drift": ("drift", "say what became of each patch in the newest release or in a checkout, and which locks are old"),
+    "mutants": ("mutants", "break each changed line, and see which test notices"),
+    "alternatives": ("alternatives", "run the suite on the other fixes in circulation, and check why it rejects each"),
     "wheel": ("ship.wheel", "build a wheel of the patched package in out/dist/"),
     "apply": ("ship.apply", "patch the liquid-audio installed in an environment, in place"),
 }

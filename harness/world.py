@@ -1,6 +1,6 @@
 """The closed world of a run: the shell variables that reach it, and the digest of every file that a verdict depends on.
 
-It needs only the standard library, because `harness.releases.drift` runs without a stack.
+It needs only the standard library, because `harness.drift` runs without a stack.
 """
 
 import hashlib
@@ -28,8 +28,8 @@ SETTINGS = ("-c", str(ROOT / "tox.ini"), "--rootdir", str(ROOT))
 
 # The files of this repository that a verdict depends on. The patches and the lock of its stack are added to them.
 SUITE = ("conftest.py", "tox.ini", "tests", "harness", "fixtures/clips", "fixtures/checkpoint")
-# Files among them that no verdict depends on: tests of the harness, the other locks, the pull requests, mutants and rivals.
-APART = re.compile(r"harness/(.+/)?tests/|harness/(stacks|ship/pr)/|tests/(mutants\.toml|rivals/)")
+# Files among them that no verdict depends on: tests of the harness, the other locks, the pull requests, mutants and alternatives.
+APART = re.compile(r"harness/(.+/)?tests/|harness/(stacks|ship/pr)/|tests/(mutants\.toml|alternatives/)")
 STALE = "stale: made from files that have changed since"
 
 

@@ -1,4 +1,4 @@
 """What is tested: the trees of the package, as published and patched, the series of patches, and the checkpoint.
 
-It reads `patches/`, `releases.toml` of this folder and wheels from PyPI, and writes `.cache/`.
+It reads `patches/` and wheels from PyPI, and writes `.cache/`.
 """

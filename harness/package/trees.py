@@ -1,13 +1,12 @@
 """Importable copies of liquid-audio: as published, with the series applied, or somebody's checkout.
 
-A published tree comes from a wheel that is pinned by SHA-256. It is built in a temporary folder and renamed
-into place, so that a tree either is whole or is not there.
+A published tree comes from a wheel that is pinned by SHA-256. It is built in a temporary folder and then renamed, so a tree is
+either complete or not there.
 """
 
 import argparse
 import hashlib
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -50,8 +49,7 @@ def resolve(name: str, *, cache: Path = CACHE, patches: Path = PATCHES, release:
     """Find the tree that `--tree` names, building it if it is a published one.
 
     Args:
-        name: "upstream", "patched", "first-N" with the first N patches, or the path of a folder that holds `liquid_audio`,
-            such as a checkout's `src`
+        name: "upstream", "patched", or the path of a folder that holds `liquid_audio`, such as a checkout's `src`
         cache: where downloads and built trees are kept
         patches: the folder of the series
         release: what to build from
@@ -63,8 +61,6 @@ def resolve(name: str, *, cache: Path = CACHE, patches: Path = PATCHES, release:
         return _build(name, release, [], cache)
     if name == "patched":
         return _build(name, release, series(patches), cache)
-    if step := re.fullmatch(r"first-(\d+)", name):
-        return _build(name, release, series(patches)[: int(step[1])], cache)
     path = Path(name).resolve()
     if not (path / PACKAGE / "__init__.py").is_file():
         raise HarnessError(
@@ -102,7 +98,7 @@ def _build(name: str, release: Release, patches: Sequence[Path], cache: Path) ->
         target = trees / f"{name}-{release.version}-{_key(release, patches)}"
         record = target / "tree.json"
         if record.is_file():
-            known = _recorded(record)
+            known = str(json.loads(record.read_text())["digest"])
             if digest(target / PACKAGE) == known:
                 return Tree(name, target, known)
             print(f"rebuilding {target.name}, which was changed after it was built", file=sys.stderr)
@@ -120,14 +116,6 @@ def _build(name: str, release: Release, patches: Sequence[Path], cache: Path) ->
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         return Tree(name, target, found)
-
-
-def _recorded(record: Path) -> str:
-    """Read the digest of a tree; empty if the file was cut off."""
-    try:
-        return str(json.loads(record.read_text())["digest"])
-    except (KeyError, TypeError, ValueError):
-        return ""
 
 
 def _key(release: Release, patches: Iterable[Path]) -> str:

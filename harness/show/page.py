@@ -26,9 +26,8 @@ from harness.verdict.report import SAYS, SHAPES, SIGNS
 # The tables of other sessions in out/, in the order of the page, with their titles.
 TABLES = {
     "demo": "Upstream's demo",
-    "necessity": "Necessity",
     "mutants": "Mutants",
-    "rivals": "Rivals",
+    "alternatives": "Alternatives",
     "compare": "Comparison",
     "benchmark": "Cost of the patches",
     "benchmark-full": "A full-size model",

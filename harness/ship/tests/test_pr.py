@@ -181,9 +181,9 @@ def test_what_others_wrote_stays_in_its_cell(out, patches, monkeypatch):
 
 def test_there_is_no_kit_where_another_session_found_a_problem(out, patches):
     leave(out, patches, **known())
-    table = {"title": "Necessity", "columns": ["a"], "rows": [], "note": "", "problems": ["0001.patch: nothing needs it"]}
+    table = {"title": "Mutants", "columns": ["a"], "rows": [], "note": "", "problems": ["0001.patch: nothing needs it"]}
     table["digest"] = world.digest(patches=patches)
-    (out / "necessity.json").write_text(json.dumps(table))
+    (out / "mutants.json").write_text(json.dumps(table))
     with pytest.raises(HarnessError, match=r"^0001\.patch: nothing needs it: fix that before a pull request$"):
         kit.read(out, patches)
 

@@ -204,7 +204,7 @@ def test_what_others_wrote_is_escaped_and_names_no_folder_of_this_host(out, patc
     leave(out, patches, problems=[EVIL], holds=False)
     table = {"title": EVIL, "columns": [EVIL, "b"], "rows": [[f"`{EVIL}`", EVIL]], "note": EVIL}
     table |= {"holds": True, "digest": world.digest(patches=patches)}
-    (out / "rivals.json").write_text(json.dumps(table))
+    (out / "alternatives.json").write_text(json.dumps(table))
     page = write(out, patches).read_text()
     assert "<script" not in page and f"<code>{EVIL.replace('<', '&lt;')[:4]}" in page
     assert str(ROOT) not in page and "\x1b" not in page
@@ -280,18 +280,18 @@ def test_a_table_of_another_session_is_drawn_and_one_that_is_not_there_is_named(
     leave(out, patches)
     table = {"title": "Each hunk is needed", "columns": ["hunk", "red"], "rows": [["0001 a.py", 3]], "note": "All are."}
     table |= {"holds": True, "digest": world.digest(patches=patches)}
-    (out / "necessity.json").write_text(json.dumps(table))
+    (out / "mutants.json").write_text(json.dumps(table))
     page = write(out, patches).read_text()
     assert 'role="rowheader">0001 a.py</th><td role="cell" data-column="red" class="short">3</td>' in page
     (line,) = re.findall(r"Not run on these files: .+", page)
-    assert "Mutants (<code>nox -s mutants</code>), Rivals (<code>nox -s rivals</code>)" in line and "Necessity" not in line
-    assert '<details class="fold session" id="necessity"><summary><h3>Each hunk is needed</h3>' in page
-    (out / "necessity.json").write_text(json.dumps({**table, "holds": False}))
+    assert "Alternatives (<code>nox -s alternatives</code>)" in line and "Mutants" not in line
+    assert '<details class="fold session" id="mutants"><summary><h3>Each hunk is needed</h3>' in page
+    (out / "mutants.json").write_text(json.dumps({**table, "holds": False}))
     page = write(out, patches).read_text()
-    assert '<details class="fold session" id="necessity" open>' in page and "<li>it does not say that it holds</li>" in page
+    assert '<details class="fold session" id="mutants" open>' in page and "<li>it does not say that it holds</li>" in page
     del table["digest"]
-    (out / "necessity.json").write_text(json.dumps(table))
-    assert "Necessity (<code>nox -s necessity</code>, stale)" in write(out, patches).read_text()
+    (out / "mutants.json").write_text(json.dumps(table))
+    assert "Mutants (<code>nox -s mutants</code>, stale)" in write(out, patches).read_text()
 
 
 def test_all_tables_of_a_session_are_drawn_long_ones_folded_and_what_does_not_hold_is_said(out, patches):
@@ -299,7 +299,7 @@ def test_all_tables_of_a_session_are_drawn_long_ones_folded_and_what_does_not_ho
     steps = {"title": "The staircase", "columns": ["after"], "rows": [[str(n)] for n in range(40)], "note": "Step by step."}
     table = {"title": "Hunks", "columns": ["hunk"], "rows": [["a"]], "note": "", "others": [steps], "problems": ["b is idle"]}
     table["digest"] = world.digest(patches=patches)
-    (out / "necessity.json").write_text(json.dumps(table))
+    (out / "mutants.json").write_text(json.dumps(table))
     page = write(out, patches).read_text()
     assert "<li>b is idle</li>" in page
     folded = page.partition(
@@ -326,8 +326,8 @@ def test_pictures_of_the_demo_are_shown_with_its_table_before_and_after(out, pat
 @pytest.mark.parametrize("text", ["", "[]", '{"title": "t"}', '{"title": "", "columns": ["a"], "rows": [[]], "note": ""}'])
 def test_a_table_that_is_none_is_refused(out, patches, text):
     leave(out, patches)
-    (out / "rivals.json").write_text(text)
-    with pytest.raises(HarnessError, match=r"rivals\.json .*: run `python3 -m nox -s rivals`"):
+    (out / "alternatives.json").write_text(text)
+    with pytest.raises(HarnessError, match=r"alternatives\.json .*: run `python3 -m nox -s alternatives`"):
         write(out, patches)
 
 
