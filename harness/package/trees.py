@@ -58,24 +58,15 @@ def resolve(name: str, *, cache: Path = CACHE, patches: Path = PATCHES, release:
         HarnessError: the wheel is not available or not the pinned one, or a patch does not apply
     """
     if name == "upstream":
-        return _build(name, release, [], cache)
+        return build(name, [], release, cache)
     if name == "patched":
-        return _build(name, release, series(patches), cache)
+        return build(name, series(patches), release, cache)
     path = Path(name).resolve()
     if not (path / PACKAGE / "__init__.py").is_file():
         raise HarnessError(
             f"--tree {name}: expected upstream, patched, or a folder that holds {PACKAGE}/, such as a checkout's src/"
         )
     return Tree(name, path, digest(path / PACKAGE))
-
-
-def build(name: str, patches: Sequence[Path]) -> Tree:
-    """Build the published release with some patches applied, or reuse that tree.
-
-    Raises:
-        HarnessError: the wheel is not available or not the pinned one, or a patch does not apply
-    """
-    return _build(name, RELEASE, patches, CACHE)
 
 
 def digest(package: Path) -> str:
@@ -86,8 +77,12 @@ def digest(package: Path) -> str:
     return total.hexdigest()
 
 
-def _build(name: str, release: Release, patches: Sequence[Path], cache: Path) -> Tree:
-    """Build a tree, or reuse one that was built from the same wheel and patches and was not changed since."""
+def build(name: str, patches: Sequence[Path], release: Release = RELEASE, cache: Path = CACHE) -> Tree:
+    """Build a release with some patches applied, or reuse a tree that was built from the same and has not changed since.
+
+    Raises:
+        HarnessError: the wheel is not available or not the pinned one, or a patch does not apply
+    """
     trees = cache / "trees"
     trees.mkdir(parents=True, exist_ok=True)
     with FileLock(trees / ".lock"):
