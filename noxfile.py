@@ -135,8 +135,8 @@ def census(session: nox.Session) -> None:
 
 @nox.session
 def drift(session: nox.Session) -> None:
-    """Say what became of each patch in the newest release, or in a checkout: `nox -s drift -- --checkout PATH`."""
-    # This needs no stack: its only dependency is filelock, which comes with nox.
+    """Try each patch on the newest release, or on `-- --checkout PATH`, and name the locks that newer releases have outdated."""
+    # This needs no stack: its only dependencies are filelock and packaging, which come with nox.
     session.run(sys.executable, "-m", "harness", "drift", *session.posargs, external=True)
 
 
@@ -163,14 +163,8 @@ def compare(session: nox.Session) -> None:
 
 
 @nox.session
-def necessity(session: nox.Session) -> None:
-    """Find the test that fails without each piece of the series, and run the suite after each patch."""
-    session.run(stack(session), "-m", "harness", "necessity", *session.posargs)
-
-
-@nox.session
 def mutants(session: nox.Session) -> None:
-    """Break each line that the series changes, in several hundred ways in all: a test notices, or tests/mutants.toml says why none does."""
+    """Break each changed line, and leave out each piece of the series: a test notices, or tests/mutants.toml says why none does."""
     python = stack(session)
     folders = [
         Path(str(session.run(python, "-m", "harness", "tree", name, silent=True)).strip()) for name in ("upstream", "patched")
@@ -178,14 +172,14 @@ def mutants(session: nox.Session) -> None:
     proposed = Path("out") / "mutants-proposed.json"
     proposed.parent.mkdir(exist_ok=True)
     arguments = [str(folder / "liquid_audio") for folder in folders]
-    proposed.write_text(str(session.run(stack(session, "mutants"), "-m", "harness.worth.mutate", *arguments, silent=True)))
+    proposed.write_text(str(session.run(stack(session, "mutants"), "-m", "harness.mutate", *arguments, silent=True)))
     session.run(python, "-m", "harness", "mutants", str(proposed))
 
 
 @nox.session
-def rivals(session: nox.Session) -> None:
-    """Run the suite on the other fixes in circulation, and show what each fixes, what it leaves, and why it is rejected."""
-    session.run(stack(session), "-m", "harness", "rivals", *session.posargs)
+def alternatives(session: nox.Session) -> None:
+    """Run the suite on the other fixes in circulation, and show what each fixes and breaks, and why it is rejected."""
+    session.run(stack(session), "-m", "harness", "alternatives", *session.posargs)
 
 
 @nox.session

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import torch
 
-from harness import CACHE, ROOT, HarnessError
-from harness.lane import sim
+from harness import CACHE, ROOT, HarnessError, sim
 
 # The devices that a lane can request, and what each needs.
 NEEDS = {

@@ -150,15 +150,11 @@ def am(repository: Path, *patches: Path) -> None:
     Raises:
         HarnessError: one does not apply
     """
-    try:
-        git(repository, "am", "--quiet", *(str(patch.resolve()) for patch in patches))
-    except HarnessError as error:
-        begun = repository / ".git" / "rebase-apply" / "next"
-        if begun.is_file():  # the number of a commit, of which a file may hold several
-            patch = patches[min(int(begun.read_text()), len(patches)) - 1]
-        else:  # it cannot read the file that it names, or the first is not a commit
-            patch = next((each for each in patches if str(each.resolve()) in str(error)), patches[0])
-        raise HarnessError(f"{patch.name} does not apply with git am: {error}") from None
+    for patch in patches:
+        try:
+            git(repository, "am", "--quiet", str(patch.resolve()))
+        except HarnessError as error:
+            raise HarnessError(f"{patch.name} does not apply with git am: {error}") from None
 
 
 def check_export(repository: Path, patches: Sequence[Path]) -> None:

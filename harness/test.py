@@ -19,9 +19,9 @@ def run_tests(*options: str) -> bool:
     workers = 0 if {"--pdb", "--trace"}.intersection(options) else processors()
     command = [sys.executable, "-m", "pytest", "--dist", "worksteal", "--numprocesses", str(workers)]
     # The tests of sim have a process of their own: once torch knows the stand-in accelerator, "auto" chooses it.
-    sim = None if options else subprocess.Popen([*command[:3], "--quiet", "harness/lane/sim"], cwd=ROOT)
+    sim = None if options else subprocess.Popen([*command[:3], "--quiet", "harness/tests/test_sim.py"], cwd=ROOT)
     try:
-        left_out = [] if options else ["--ignore", "harness/lane/sim"]
+        left_out = [] if options else ["--ignore", "harness/tests/test_sim.py"]
         passed = not subprocess.run([*command, "--tree", "patched", *left_out, *options], cwd=ROOT, env=os.environ).returncode
         return not (sim and sim.wait()) and passed
     finally:

@@ -1,13 +1,12 @@
 """Importable copies of liquid-audio: as published, with the series applied, or somebody's checkout.
 
-A published tree comes from a wheel that is pinned by SHA-256. It is built in a temporary folder and renamed
-into place, so that a tree either is whole or is not there.
+A published tree comes from a wheel that is pinned by SHA-256. It is built in a temporary folder and then renamed, so a tree is
+either complete or not there.
 """
 
 import argparse
 import hashlib
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -50,8 +49,7 @@ def resolve(name: str, *, cache: Path = CACHE, patches: Path = PATCHES, release:
     """Find the tree that `--tree` names, building it if it is a published one.
 
     Args:
-        name: "upstream", "patched", "first-N" with the first N patches, or the path of a folder that holds `liquid_audio`,
-            such as a checkout's `src`
+        name: "upstream", "patched", or the path of a folder that holds `liquid_audio`, such as a checkout's `src`
         cache: where downloads and built trees are kept
         patches: the folder of the series
         release: what to build from
@@ -60,26 +58,15 @@ def resolve(name: str, *, cache: Path = CACHE, patches: Path = PATCHES, release:
         HarnessError: the wheel is not available or not the pinned one, or a patch does not apply
     """
     if name == "upstream":
-        return _build(name, release, [], cache)
+        return build(name, [], release, cache)
     if name == "patched":
-        return _build(name, release, series(patches), cache)
-    if step := re.fullmatch(r"first-(\d+)", name):
-        return _build(name, release, series(patches)[: int(step[1])], cache)
+        return build(name, series(patches), release, cache)
     path = Path(name).resolve()
     if not (path / PACKAGE / "__init__.py").is_file():
         raise HarnessError(
             f"--tree {name}: expected upstream, patched, or a folder that holds {PACKAGE}/, such as a checkout's src/"
         )
     return Tree(name, path, digest(path / PACKAGE))
-
-
-def build(name: str, patches: Sequence[Path]) -> Tree:
-    """Build the published release with some patches applied, or reuse that tree.
-
-    Raises:
-        HarnessError: the wheel is not available or not the pinned one, or a patch does not apply
-    """
-    return _build(name, RELEASE, patches, CACHE)
 
 
 def digest(package: Path) -> str:
@@ -90,8 +77,12 @@ def digest(package: Path) -> str:
     return total.hexdigest()
 
 
-def _build(name: str, release: Release, patches: Sequence[Path], cache: Path) -> Tree:
-    """Build a tree, or reuse one that was built from the same wheel and patches and was not changed since."""
+def build(name: str, patches: Sequence[Path], release: Release = RELEASE, cache: Path = CACHE) -> Tree:
+    """Build a release with some patches applied, or reuse a tree that was built from the same and has not changed since.
+
+    Raises:
+        HarnessError: the wheel is not available or not the pinned one, or a patch does not apply
+    """
     trees = cache / "trees"
     trees.mkdir(parents=True, exist_ok=True)
     with FileLock(trees / ".lock"):
@@ -102,7 +93,7 @@ def _build(name: str, release: Release, patches: Sequence[Path], cache: Path) ->
         target = trees / f"{name}-{release.version}-{_key(release, patches)}"
         record = target / "tree.json"
         if record.is_file():
-            known = _recorded(record)
+            known = str(json.loads(record.read_text())["digest"])
             if digest(target / PACKAGE) == known:
                 return Tree(name, target, known)
             print(f"rebuilding {target.name}, which was changed after it was built", file=sys.stderr)
@@ -120,14 +111,6 @@ def _build(name: str, release: Release, patches: Sequence[Path], cache: Path) ->
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         return Tree(name, target, found)
-
-
-def _recorded(record: Path) -> str:
-    """Read the digest of a tree; empty if the file was cut off."""
-    try:
-        return str(json.loads(record.read_text())["digest"])
-    except (KeyError, TypeError, ValueError):
-        return ""
 
 
 def _key(release: Release, patches: Iterable[Path]) -> str:

@@ -58,12 +58,6 @@ def test_a_patch_that_does_not_apply_is_named(repository):
         am(repository, second, first)
 
 
-def test_a_file_that_cannot_be_read_is_named(repository, tmp_path):
-    (tmp_path / "0002-Nothing.patch").touch()
-    with pytest.raises(HarnessError, match=r"^0002-Nothing\.patch does not apply with git am: "):
-        am(repository, series()[0], tmp_path / "0002-Nothing.patch")
-
-
 def test_a_file_that_is_no_commit_is_named(repository, tmp_path):
     (tmp_path / "0001-Words.patch").write_text("words\n")
     with pytest.raises(HarnessError, match=r"^0001-Words\.patch does not apply with git am: .*Patch format detection failed"):

@@ -83,13 +83,6 @@ def test_a_tree_is_built_once(cache, release, capfd):
     assert resolve("upstream", cache=cache, release=release) == first
 
 
-@pytest.mark.parametrize("left", ["", '{"dig', "[]"])
-def test_a_tree_whose_record_was_cut_off_is_built_again(cache, release, left):
-    first = resolve("upstream", cache=cache, release=release)
-    (first.path / "tree.json").write_text(left)
-    assert resolve("upstream", cache=cache, release=release) == first
-
-
 def test_a_wheel_with_another_hash_is_refused_and_removed(cache):
     with pytest.raises(HarnessError, match="not the pinned 0000"):
         resolve("upstream", cache=cache, release=Release("9.9.9", "0000"))
@@ -97,12 +90,11 @@ def test_a_wheel_with_another_hash_is_refused_and_removed(cache):
     assert not any((cache / "trees").glob("upstream*"))
 
 
-@pytest.mark.parametrize("member", ["/etc/x", "liquid_audio/../../x", "other/x.py"])
-def test_a_wheel_that_would_write_elsewhere_is_refused(cache, member):
-    _wheel(cache, {member: ""})
-    with pytest.raises(HarnessError, match="does not belong"):
-        resolve("upstream", cache=cache, release=_release(cache))
-    assert not any((cache / "trees").glob("upstream*"))
+@pytest.mark.parametrize("member", ["/x.py", "liquid_audio/../../x.py"])
+def test_a_wheel_writes_only_into_its_tree(cache, member):
+    _wheel(cache, {"liquid_audio/__init__.py": "", member: ""})
+    tree = resolve("upstream", cache=cache, release=_release(cache))
+    assert [file.is_relative_to(tree.path) for file in cache.parent.rglob("x.py")] == [True]
 
 
 def test_a_patch_that_needs_fuzz_is_refused_by_name(cache, patches, release):

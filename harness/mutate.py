@@ -1,8 +1,8 @@
-"""Propose mutants of the series: each changed line with mistakes that a programmer might make.
+"""Propose mutants of the patched package: each changed line with mistakes that a programmer might make.
 
-The operators are those of cosmic-ray, and a few others that it lacks: dropped calls, changed messages and devices, swapped
-arguments, moved statements, and exceptions that are wider, narrower or of another type. A mutant is a whole file. The module
-needs cosmic-ray, and prints JSON: `python -m harness.worth.mutate UPSTREAM PATCHED`, with the folders of the trees.
+The operators are those of cosmic-ray, and others that it lacks: dropped calls, changed messages and devices, swapped arguments,
+moved statements, exceptions that are wider, narrower or of another type, and each piece of the series left out. The module
+needs cosmic-ray. It prints JSON: `python -m harness.mutate UPSTREAM PATCHED`, with the folders of the two packages.
 """
 
 import ast
@@ -18,8 +18,12 @@ from typing import Any
 
 # cosmic-ray replaces each of these with every alternative. One alternative is enough.
 ONE_OF = ("NumberReplacer", "ReplaceBinaryOperator", "ReplaceComparisonOperator", "ReplaceUnaryOperator")
-# In these files, a function that the series changes anywhere also loses and moves its other statements, one at a time.
+# In these files, each statement of a function is dropped and moved if the series changes any line of that function.
 WHOLE = ("model/lfm2_audio.py", "processor.py", "utils.py")
+# Statements that are not dropped or moved. Asserts are among them, because upstream's hold for any chat that it made itself.
+DEFINITIONS = ast.Assert | ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef
+# The characters of a mutant's description.
+LONGEST = 200
 
 # Replacements in a line: pattern, replacement, and name of the operator.
 LINES = [
@@ -46,24 +50,21 @@ LINES = [
 ]
 
 
-# Statements that are not dropped or moved. Asserts are among them, because upstream's hold for any chat that it made itself.
-DEFINITIONS = ast.Assert | ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef
-
-
 def propose(upstream: Path, patched: Path) -> Iterator[dict[str, Any]]:
     """List the mutants of every file that differs, without duplicates."""
     for file in sorted(patched.rglob("*.py")):
         name = file.relative_to(patched).as_posix()
         text = file.read_text(encoding="utf-8")
-        before = upstream / name
-        lines = changed(before.read_text(encoding="utf-8") if before.is_file() else "", text)
+        original = upstream / name
+        published = original.read_text(encoding="utf-8") if original.is_file() else ""
+        lines = changed(published, text)
         known, same = {meaning(text)}, Counter[str]()
         whole = functions(text, lines) if name in WHOLE else lines
-        found = (*operators(text, lines), *replacements(text, lines), *deletions(text, whole), *moves(text, whole))
-        for operator, line, mutant in found:
+        mistakes = (*operators(text, lines), *replacements(text, lines), *deletions(text, whole), *moves(text, whole))
+        for operator, line, mutant in (*mistakes, *pieces(published, text)):
             if (what := meaning(mutant)) and what not in known:
                 known.add(what)
-                words = becomes(text, mutant)
+                words = becomes(text, mutant)[:LONGEST]
                 same[words] += 1
                 words += f" (number {same[words]} of these)" * (same[words] > 1)
                 yield {"file": name, "line": line, "operator": operator, "text": mutant, "becomes": words}
@@ -73,6 +74,16 @@ def changed(before: str, after: str) -> set[int]:
     """Return the numbers of the lines that are new or changed."""
     matcher = difflib.SequenceMatcher(None, before.splitlines(), after.splitlines(), autojunk=False)
     return {line + 1 for tag, _, _, start, end in matcher.get_opcodes() if tag != "equal" for line in range(start, end)}
+
+
+def pieces(before: str, after: str) -> Iterator[tuple[str, int, str]]:
+    """Leave out each hunk of a difference, and each run of changed lines in it."""
+    old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    for hunk in difflib.SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(3):
+        runs = [tuple(places) for tag, *places in hunk if tag != "equal"]
+        whole = (runs[0][0], runs[-1][1], runs[0][2], runs[-1][3])
+        for old_start, old_end, start, end in dict.fromkeys([whole, *runs]):
+            yield "a piece left out", start + 1, "".join([*new[:start], *old[old_start:old_end], *new[end:]])
 
 
 def functions(text: str, lines: set[int]) -> set[int]:
