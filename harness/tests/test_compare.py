@@ -75,6 +75,13 @@ def test_every_table_with_the_tiny_checkpoint_says_that_it_does_not_show_the_qua
         assert "knows 49 words" in table.note and "do not show the quality of LFM2.5-Audio" in table.note
 
 
+def test_readme_has_a_row_for_each_recognizer_that_names_its_dtype():
+    text = (ROOT / "harness" / "compare" / "README.md").read_text(encoding="utf-8")
+    cells = [line.strip("| ").split(" | ") for line in text.splitlines()]
+    shown = [tuple(row[:4]) for row in cells if len(row) == len(report.COLUMNS)]
+    assert [row for row in shown if row[2] == "cpu"] == [(one.name, one.how, "cpu", one.dtype("cpu")) for one in ENGINES]
+
+
 @with_packages
 def test_the_picture_says_the_same_and_dashes_the_line_that_may_lie_on_another(tmp_path):
     (tmp_path / "compare.json").write_text("{}")
