@@ -70,8 +70,7 @@ def openai_state(model: bytes) -> dict[str, torch.Tensor]:
     """Convert a Whisper model of CTranslate2 to the state that openai-whisper loads."""
     state: dict[str, torch.Tensor] = {}
     for name, array in _arrays(model).items():
-        # Scalars are settings, and the projection is the embedding.
-        if not array.ndim or name == "decoder/projection/weight":
+        if not array.ndim:  # a setting, not a weight
             continue
         for old, new in NAMES.items():
             name = name.replace(old, new)
