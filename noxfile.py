@@ -158,7 +158,7 @@ def compare(session: nox.Session) -> None:
     """Compare openai-whisper, faster-whisper and LFM2-Audio: `nox -s compare -- --lfm LiquidAI/LFM2.5-Audio-1.5B`."""
     python = stack(session, "compare")
     if not session.posargs:
-        session.run(python, "-m", "pytest", "harness/compare/hearing")
+        session.run(python, "-m", "pytest", "harness/tests/test_compare.py")
     session.run(python, "-m", "harness.compare", *session.posargs)
 
 

@@ -1,4 +1,1 @@
-"""Recognizers side by side on human speech, by word errors, time and memory.
-
-It reads `fixtures/clips/` and each recognizer's weights, and writes `out/compare*`.
-"""
+"""openai-whisper, faster-whisper and LFM2-Audio on the same speech: word error rates and real-time factors, from one run."""

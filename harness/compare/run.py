@@ -1,98 +1,100 @@
-"""Run each recognizer on each device in its own process, and read what it reports."""
+"""Run each recognizer on the same speech, one after the other in one process, and time it."""
 
-import json
-import os
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from harness import ROOT, HarnessError, trees, world
-from harness.compare.hearing.engines import ENGINES, Engine
-
-# Completes the tiny checkpoint, and needs a tree on its path.
-COMPLETE = "from harness.checkpoint import complete; print(complete())"
-NO_WEIGHTS = "no weights"
+from harness.compare.engines import ENGINES, Engine, Recognizer
+from harness.compare.speech import Speech
 
 
 @dataclass(frozen=True)
-class Run:
-    """The run of a recognizer on a device.
+class Heard:
+    """What a recognizer heard.
 
     Attributes:
-        key: a key of `ENGINES`
-        device: name of the device
-        lines: what the worker reported; none if it did not run
-        not_run: why it did not run; empty if it did
+        said: the words that were said
+        text: the words that it heard
+        audio: length of the audio in seconds
+        seconds: how long it took
+        cpu: how many seconds all processors together worked on it
     """
 
-    key: str
+    said: str
+    text: str
+    audio: float
+    seconds: float
+    cpu: float
+
+
+@dataclass
+class Run:
+    """A recognizer on a device.
+
+    Attributes:
+        engine: the recognizer
+        device: name of the device
+        clips: what it heard of the recordings; empty if it did not transcribe all of them
+        files: what it heard of the joined files, by their length
+        not_run: why it did not run, or did not finish, in one sentence
+        failed: whether that is an error
+    """
+
+    engine: Engine
     device: str
-    lines: tuple[Mapping[str, Any], ...] = ()
+    clips: list[Heard] = field(default_factory=list)
+    files: dict[int, Heard] = field(default_factory=dict)
     not_run: str = ""
-
-    @property
-    def engine(self) -> Engine:
-        return ENGINES[self.key]
-
-    def heard(self, event: str) -> list[Mapping[str, Any]]:
-        """List the lines of an event: "loaded", "clip" or "joined"."""
-        return [line for line in self.lines if line["event"] == event]
-
-    @property
-    def failed(self) -> str:
-        """Why it did not finish; empty if it did, or did not run."""
-        last = self.lines[-1] if self.lines else {"event": "failed", "reason": "it reported nothing"}
-        if self.not_run or last["event"] == "done":
-            return ""
-        return str(last.get("reason", f"it died after {last.get('id', 'loading')}"))
+    failed: bool = False
 
 
-def weights(lfm: Path | None) -> dict[str, Path]:
-    """Find or make the weights of each family.
+def run_all(
+    weights: Mapping[str, Path | str], devices: Iterable[str], clips: Sequence[Speech], files: Mapping[int, Speech]
+) -> list[Run]:
+    """Run every recognizer on every device.
 
     Args:
-        lfm: folder of the real checkpoint, if there is one
-
-    Raises:
-        HarnessError: they are not available
+        weights: the folder of each kind of weights, or why there is none
+        devices: names of devices
+        clips: the recordings; the first is also the warm-up
+        files: the joined files, by their length
     """
-    from harness.compare.hearing.weights import base
-
-    done = subprocess.run([sys.executable, "-c", COMPLETE], cwd=ROOT, env=_environment(1), stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        raise HarnessError("the tiny checkpoint could not be completed, for the reason above")
-    found = {"whisper": base(), "tiny": Path(done.stdout.strip())}
-    return found | ({"lfm": lfm} if lfm else {})
-
-
-def run(folders: Mapping[str, Path], devices: Sequence[str], threads: int) -> Iterator[Run]:
-    """Run every recognizer on every device, one after the other."""
+    runs = []
     for device in devices:
-        for key, engine in ENGINES.items():
-            if engine.family not in folders:
-                yield Run(key, device, not_run=NO_WEIGHTS)
-            elif device not in engine.devices:
-                yield Run(key, device, not_run=f"its package does not compute on {device}")
+        for engine in ENGINES:
+            runs.append(run := Run(engine, device))
+            folder = weights[engine.weights]
+            if isinstance(folder, str):
+                run.not_run = folder
+            elif device == "mps" and engine.name.startswith("faster"):
+                run.not_run = "CTranslate2 does not compute on mps"
             else:
-                print(f"{engine.name}, {engine.how}, on {device}", file=sys.stderr, flush=True)
-                yield Run(key, device, tuple(_worker(key, folders[engine.family], device, threads)))
+                try:
+                    _run(run, folder, clips, files)
+                except Exception as error:  # whatever a package raises, the others run
+                    run.failed, first = True, (str(error).splitlines() or [""])[0]
+                    run.not_run = f"{type(error).__name__}: {first}"
+    return runs
 
 
-def _worker(key: str, folder: Path, device: str, threads: int) -> list[Mapping[str, Any]]:
-    """Run a recognizer on everything, and read what it reported, even if it died."""
-    with tempfile.TemporaryDirectory(prefix="liquid-audio-compare-") as temporary:
-        out = Path(temporary, "told.jsonl")
-        command = [sys.executable, "-m", "harness.compare.hearing.worker", key, str(folder), "--device", device]
-        subprocess.run([*command, "--threads", str(threads), "--out", str(out)], cwd=ROOT, env=_environment(threads))
-        return [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()] if out.is_file() else []
+def _run(run: Run, folder: Path, clips: Sequence[Speech], files: Mapping[int, Speech]) -> None:
+    def say(doing: str) -> None:
+        print(f"{run.engine.label(run.device)}: {doing}", file=sys.stderr, flush=True)
+
+    say("loading")
+    recognize = run.engine.load(folder, run.device, run.engine.dtype(run.device))
+    say(f"{len(clips)} recordings")
+    recognize(clips[0].wave)
+    run.clips = [hear(recognize, clip) for clip in clips]
+    for length, file in files.items() if run.engine.long else ():
+        say(f"a file of {length} s")
+        run.files[length] = hear(recognize, file)
 
 
-def _environment(threads: int) -> dict[str, str]:
-    """Return a worker's variables: the patched tree and this repository on its path, and a number of threads."""
-    path = os.pathsep.join([str(trees.resolve("patched").path), str(ROOT)])
-    # Warnings of packages about their internals would hide what the user has to know.
-    return world.environment(PYTHONPATH=path, OMP_NUM_THREADS=str(threads), PYTHONWARNINGS="ignore")
+def hear(recognize: Recognizer, speech: Speech) -> Heard:
+    """Transcribe speech, and take the time."""
+    start, begin = time.perf_counter(), time.process_time()
+    text = recognize(speech.wave)
+    return Heard(speech.text, text, speech.seconds, time.perf_counter() - start, time.process_time() - begin)
