@@ -7,7 +7,7 @@ from harness.alternatives import Alternative, Shown, broken, problems, read
 from harness.catalogue import Bug, Reason
 from harness.results import Result, Run
 
-BUG = Bug("deaf", "wrong", "", "0001.patch", ("cpu",), (Reason("TypeError", "deaf", judged="it"),), ("test_a.py::test_ear",))
+BUG = Bug("deaf", "wrong", "", "0001.patch", (Reason("TypeError", "deaf", judged="it"),), ("test_a.py::test_ear",))
 PASS, DEAF, COLD = Result("passed"), Result("failed", "TypeError", "deaf"), Result("failed", "ValueError", "a cold")
 SHOWN = Shown("cpu", "test_a.py::*", Reason("ValueError", "cold", judged="it"))
 LOUD = Alternative("loud.patch", "louder", "it gives a cold", {"cpu": ["deaf"]}, (SHOWN,))

@@ -28,10 +28,11 @@ def uses(chat: ChatState, path: str, row: dict[str, Any], own: Waveform) -> None
     with wave.open(path) as file:
         chat.add_audio(np.frombuffer(file.readframes(file.getnframes()), np.int16).reshape(-1, 2), file.getframerate())
     microphone: tuple[int, np.ndarray] = (RATE, PCM)
-    chat.add_audio(microphone[1], microphone[0])
+    hertz, recorded = microphone
+    chat.add_audio(recorded, hertz)
     chat.add_audio(row["audio"]["array"], row["audio"]["sampling_rate"])
     chat.add_audio(torch.zeros(2, RATE), RATE)
-    chat.add_audio(array.array("h", PCM.tolist()), RATE)
+    chat.add_audio(array.array("h", PCM.tobytes()), RATE)
     chat.add_audio(array.array("d", FLOATS.tolist()), RATE)
     chat.add_audio([0.25] * RATE, RATE)
     chat.add_audio((0.25,) * RATE, RATE)
