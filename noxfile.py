@@ -4,6 +4,7 @@ Arguments after `--` go to the command: `nox -s verdict -- --checkpoint ~/LFM2.5
 """
 
 import os
+import platform
 import shutil
 import sys
 from pathlib import Path
@@ -37,6 +38,8 @@ STACKS = {
     # This needs a separate environment: if it shared one, its packages would come and go under the other sessions.
     "compare": ("compare", "pinned"),
 }
+# Those without torch.
+SMALL = ("lint", "browser", "apply", "mutants")
 
 
 def stack(session: nox.Session, name: str = "pinned") -> str:
@@ -48,7 +51,8 @@ def stack(session: nox.Session, name: str = "pinned") -> str:
     environment = Path(".nox") / f"{locks[0]}-py{sys.version_info.major}{sys.version_info.minor}"
     python = environment / "bin" / "python"
     if not python.exists():
-        session.log("creating %s, which takes about 6 GB with torch and CUDA", environment)
+        size = "less than 100 MB" if locks[0] in SMALL else "about 6 GB with torch and CUDA"
+        session.log("creating %s, which takes %s", environment, size)
         session.run_install(uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(environment), external=True)
     files = [f"harness/stacks/{lock}.txt" for lock in locks]
     session.run_install(uv, "pip", "sync", "--python", str(python), "--require-hashes", *files, external=True)
@@ -64,12 +68,16 @@ def verdict(session: nox.Session) -> None:
 @nox.session
 def cuda(session: nox.Session) -> None:
     """Give the verdict for an NVIDIA or AMD GPU; fail on a host without one."""
+    if not (shutil.which("nvidia-smi") or Path("/dev/kfd").exists()):
+        session.error("cuda needs an NVIDIA or AMD GPU with its driver: this host has neither nvidia-smi nor /dev/kfd")
     session.run(stack(session), "-m", "harness", "verdict", "--stack", "pinned", "--device", "cuda", *session.posargs)
 
 
 @nox.session
 def mps(session: nox.Session) -> None:
     """Give the verdict for the GPU of a Mac; fail on a host without one."""
+    if (sys.platform, platform.machine()) != ("darwin", "arm64"):
+        session.error(f"mps needs macOS on Apple silicon, this is {platform.system()} on {platform.machine()}")
     session.run(stack(session), "-m", "harness", "verdict", "--stack", "pinned", "--device", "mps", *session.posargs)
 
 

@@ -176,6 +176,17 @@ def at_once(device: str) -> int:
     return 2 if bears_two and processors() > 1 else 1
 
 
+def most_workers(device: str) -> int:
+    """Return how many processes may share a device's tests. On a GPU each takes about 3 GB, its context included."""
+    if device in FORKED:
+        return processors()
+    import torch
+
+    unified = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2  # the memory of a Mac, half of it for the rest
+    memory = torch.cuda.get_device_properties(device).total_memory if device.startswith("cuda") else unified
+    return max(1, min(4, processors(), int(memory // 3e9)))
+
+
 def processors() -> int:
     """Count the processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

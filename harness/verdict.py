@@ -23,7 +23,7 @@ from harness.judge import Verdict, judge
 from harness.report import page, summary, views
 from harness.report.terminal import Lane, example, show, summarise
 from harness.results import Run
-from harness.run import DEFAULT, Started, at_once, processors, start_suite
+from harness.run import DEFAULT, Started, at_once, most_workers, start_suite
 from harness.stacks import PACKAGES, named, own_stack, require_stack
 
 TREES, BROKEN = ("upstream", "patched"), "broken"
@@ -117,7 +117,8 @@ def run_lanes(asked: Sequence[str], *options: str, stack: str | None = None, ver
 def _run(lanes: Sequence[Asked], *, verbose: bool) -> list[dict[str, tuple[Run, float]]]:
     """Run the suite on both trees of each lane, two at once where that is possible, and show which of them run."""
     runs = 1 if verbose else min(at_once(lane.device) for lane in lanes)
-    workers = processors() // runs if processors() > runs and lanes[0].device != "xla" else 0
+    cores = min(most_workers(lane.device) for lane in lanes)
+    workers = cores // runs if cores > runs and lanes[0].device != "xla" else 0
     started: list[Started] = []
     over = Event()
     columns = (SpinnerColumn(), "{task.description}", TimeElapsedColumn())

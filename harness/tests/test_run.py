@@ -2,9 +2,12 @@
 
 import subprocess
 import time
+from types import SimpleNamespace
 
 import pytest
+import torch
 
+from harness import run as runner
 from harness.run import environment, start
 
 TESTS = """\
@@ -57,3 +60,10 @@ def test_a_plugin_that_happens_to_be_installed_is_not_loaded(run, tmp_path, monk
     monkeypatch.syspath_prepend(tmp_path)
     (result,) = run("test_lives", *options).finish()[0].results.values()
     assert result.outcome == outcome
+
+
+@pytest.mark.parametrize(("gigabytes", "workers"), [(2, 1), (8, 2), (80, 4)])
+def test_workers_fit_into_the_memory_of_a_gpu(monkeypatch, gigabytes, workers):
+    monkeypatch.setattr(runner, "processors", lambda: 16)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=gigabytes * 1e9))
+    assert (runner.most_workers("cuda"), runner.most_workers("cpu")) == (workers, 16)
