@@ -22,9 +22,8 @@ from harness.report.views import SAYS, SHAPES
 # The tables of other sessions in out/, in the order of the page, with their titles.
 TABLES = {
     "demo": "Upstream's demo",
-    "necessity": "Necessity",
     "mutants": "Mutants",
-    "rivals": "Rivals",
+    "alternatives": "Alternatives",
     "compare": "Comparison",
     "benchmark": "Cost of the patches",
 }

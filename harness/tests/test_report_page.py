@@ -18,7 +18,7 @@ TABLE = {"title": "Each hunk is needed", "columns": ["hunk"], "rows": [["a"]], "
 
 def keep(out, patches, **changes):
     """Write the table of another session."""
-    (out / "necessity.json").write_text(json.dumps({**TABLE, "digest": world.digest(patches=patches), **changes}))
+    (out / "mutants.json").write_text(json.dumps({**TABLE, "digest": world.digest(patches=patches), **changes}))
 
 
 def test_the_page_needs_no_other_file_and_links_to_the_patches_and_threads(out, patches):
@@ -82,13 +82,13 @@ def test_the_table_of_another_session_is_shown_only_on_the_files_that_it_is_abou
     page = write(out, patches).read_text()
     assert "<details><summary>Each hunk is needed</summary>" in page and "<h3>Step by step</h3>" in page
     keep(out, patches, digest="0")
-    assert "Necessity: not run on these files." in write(out, patches).read_text()
+    assert "Mutants: not run on these files." in write(out, patches).read_text()
     keep(out, patches, holds=False)
     assert "<li>it does not say that it holds</li>" in write(out, patches).read_text()
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"title": "t"}'])
 def test_a_table_that_is_none_is_refused(tmp_path, text):
-    (tmp_path / "rivals.json").write_text(text)
-    with pytest.raises(HarnessError, match=r"rivals\.json .*: run `nox -s rivals`"):
-        read_table(tmp_path / "rivals.json", "Rivals")
+    (tmp_path / "alternatives.json").write_text(text)
+    with pytest.raises(HarnessError, match=r"alternatives\.json .*: run `nox -s alternatives`"):
+        read_table(tmp_path / "alternatives.json", "Alternatives")
