@@ -8,9 +8,9 @@ pytest --checkout ../checkout   with the examples of upstream's repository, whic
 
 import copy
 import os
-import random
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ import torch
 from hypothesis import settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
-from harness import CACHE, HarnessError, devices, expected, series, stacks, trees
+from harness import CACHE, HarnessError, devices, expected, stacks, trees
 from harness.checkpoint import complete
-from harness.speech import digest, mel
+from harness.speech import digest, normalise, transcribe
 
 TREE = pytest.StashKey[trees.Tree]()
 DEVICE = pytest.StashKey[torch.device]()
@@ -36,9 +36,10 @@ DEVICE = pytest.StashKey[torch.device]()
 settings.register_profile(
     "default", max_examples=60, derandomize=True, database=None, deadline=None, report_multiple_bugs=False, print_blob=False
 )
-# New ones each time, and first those that failed before.
-FAILED = DirectoryBasedExampleDatabase(CACHE / "hypothesis")
-settings.register_profile("many", deadline=None, max_examples=5_000, derandomize=False, database=FAILED)
+# Use new ones each time, and first those that failed before.
+settings.register_profile(
+    "many", max_examples=5_000, deadline=None, derandomize=False, database=DirectoryBasedExampleDatabase(CACHE / "hypothesis")
+)
 settings.load_profile("default")
 
 
@@ -48,7 +49,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--device", default="cpu", help="the device to test, which must be usable (default: cpu)")
     group.addoption("--checkpoint", type=Path, help="folder of a real checkpoint (default: the tiny one in fixtures/)")
     group.addoption("--checkout", type=Path, help="checkout of upstream's repository, to run its examples (default: left out)")
-    group.addoption("--shuffle", type=int, metavar="SEED", help="run the tests in a random order, the same for the same seed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -68,19 +68,13 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"--checkout {checkout}: expected a checkout of upstream's repository, with examples/")
     config.pluginmanager.register(expected)
     sys.path.insert(0, str(tree.path))
-    # One thread: the workers fill the cores, and the order of additions is the same in both runs.
-    torch.set_num_threads(1)
+    torch.set_num_threads(1)  # the workers fill the cores, and the order of additions is the same in both runs
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    import transformers
-
     tree = config.stash[TREE]
     examples = config.getoption("checkout") or "left out, no --checkout was given"
-    return (
-        f"liquid-audio: {tree.name} ({tree.digest[:12]}), device {config.stash[DEVICE]}, torch {torch.__version__}, "
-        f"transformers {transformers.__version__}, upstream's examples: {examples}"
-    )
+    return f"liquid-audio: {tree.name} ({tree.digest[:12]}), device {config.stash[DEVICE]}, upstream's examples: {examples}"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -101,18 +95,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = {item for item in items if any(map(item.get_closest_marker, absent))}
     config.hook.pytest_deselected(items=list(left_out))
     items[:] = [item for item in items if item not in left_out]
-    if (seed := config.getoption("shuffle")) is not None:
-        random.Random(seed).shuffle(items)
     expected.mark(config, items, config.stash[TREE].name, config.stash[DEVICE].type, stacks.own_stack())
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
     """Seed each test after its fixtures, so that its random numbers do not depend on the order of the tests."""
-    if item.config.stash[DEVICE].type in ("cpu", "sim"):
-        torch.default_generator.manual_seed(0)  # torch.manual_seed also looks for GPUs, which takes a millisecond
-    else:
-        torch.manual_seed(0)
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -158,16 +147,8 @@ def fresh(liquid_audio: Any, checkpoint: Path) -> Any:
 @pytest.fixture(scope="session")
 def models(liquid_audio: Any, checkpoint: Path, device: torch.device) -> Callable[[torch.dtype], Any]:
     """The model in any dtype; the checkpoint is loaded once."""
-    loaded = {
-        torch.float32: liquid_audio.LFM2AudioModel.from_pretrained(checkpoint, dtype=torch.float32, device=device).eval()
-    }
-
-    def model(dtype: torch.dtype) -> Any:
-        if dtype not in loaded:
-            loaded[dtype] = copy.deepcopy(loaded[torch.float32]).to(dtype)
-        return loaded[dtype]
-
-    return model
+    loaded = liquid_audio.LFM2AudioModel.from_pretrained(checkpoint, dtype=torch.float32, device=device).eval()
+    return cache(lambda dtype: loaded if dtype == torch.float32 else copy.deepcopy(loaded).to(dtype))
 
 
 @pytest.fixture(scope="session")
@@ -176,18 +157,30 @@ def on_cpu(liquid_audio: Any, checkpoint: Path) -> Any:
     return liquid_audio.LFM2AudioModel.from_pretrained(checkpoint, dtype=torch.float32, device="cpu").eval()
 
 
-@pytest.fixture(scope="session")
-def canonical_mel(processor: Any) -> Callable[[torch.Tensor, int, torch.dtype], torch.Tensor]:
-    """The mel that the same release computes from float32 samples of shape (1, samples), the form that every release takes."""
-    known: dict[tuple[str, int, torch.dtype], torch.Tensor] = {}
+@pytest.fixture
+def transcribes(processor: Any, models: Callable[[torch.dtype], Any], record_property: Any) -> Callable[..., None]:
+    """A check that a model transcribes audio to its words, and hears the expected mel. It records what the verdict compares."""
 
-    def of(samples: torch.Tensor, sampling_rate: int, dtype: torch.dtype) -> torch.Tensor:
-        key = digest(samples), sampling_rate, dtype
-        if key not in known:
-            known[key] = mel(processor, samples, sampling_rate, dtype)
-        return known[key]
+    def check(
+        text: str,
+        wave: Any,
+        sampling_rate: int,
+        dtype: torch.dtype = torch.float32,
+        model: Any = None,
+        expected_mel: torch.Tensor | None = None,
+        rtol: float = 0.0,
+        atol: float = 0.0,
+    ) -> None:
+        heard = transcribe(processor, model or models(dtype), wave, sampling_rate, dtype)
+        record_property("transcript", heard.text)
+        record_property("words", normalise(heard.text) == text)
+        if expected_mel is None:
+            record_property("digest", digest(heard.mel, heard.tokens))
+        else:
+            torch.testing.assert_close(heard.mel, expected_mel, rtol=rtol, atol=atol)
+        assert normalise(heard.text) == text
 
-    return of
+    return check
 
 
 @pytest.fixture
@@ -213,9 +206,3 @@ def hub(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     (repository / "snapshots" / "0").symlink_to(checkpoint)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-
-
-@pytest.fixture(scope="session")
-def examples(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The examples of the checkout, with the series' changes."""
-    return series.examples(pytestconfig.getoption("checkout"), tmp_path_factory.mktemp("checkout"))

@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-import pickle
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import soundfile
@@ -46,11 +45,6 @@ class Clip:
         return torch.from_numpy(samples if samples.ndim == 1 else samples.mean(1)).reshape(1, -1)
 
 
-def pad(wave: torch.Tensor, sampling_rate: int) -> torch.Tensor:
-    """Append silence up to a multiple of 1.5 seconds, so that the clips have only three lengths."""
-    return torch.nn.functional.pad(wave, (0, -wave.shape[-1] % (sampling_rate * 3 // 2)))
-
-
 @cache
 def clips() -> list[Clip]:
     """Read the manifest and verify the files that it names."""
@@ -65,9 +59,8 @@ def clips() -> list[Clip]:
     return found
 
 
-@dataclass(frozen=True)
-class Transcription:
-    """The output of a transcription, with its input.
+class Transcription(NamedTuple):
+    """What a model heard.
 
     Attributes:
         text: the words
@@ -78,11 +71,6 @@ class Transcription:
     text: str
     tokens: torch.Tensor
     mel: torch.Tensor
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over the bits of mel and tokens."""
-        return digest(self.mel, self.tokens)
 
 
 def transcribe(
@@ -126,27 +114,15 @@ def mel(processor: Any, samples: torch.Tensor, sampling_rate: int, dtype: torch.
     return cast(torch.Tensor, chat.audio_in.cpu())
 
 
-def mel_digest(processor: Any, clip: Clip) -> str:
-    """Hash the mel that a processor, or a pickled one, makes from a clip in a new chat."""
-    processor = pickle.loads(processor) if isinstance(processor, bytes) else processor
-    return digest(mel(processor, clip.mono(), clip.sampling_rate))
-
-
-def hear(processor: Any, model: Any, wave: torch.Tensor, sampling_rate: int) -> Transcription:
-    """Transcribe speech without quiet at its ends, (1, samples) shaped, with a quarter of a second of quiet added to each."""
-    quiet = wave.new_zeros(1, sampling_rate // 4)
-    given = torch.cat([quiet, wave, quiet], 1)
-    return transcribe(processor, model, given, sampling_rate, torch.float32)
-
-
-@cache
-def _codes() -> dict[str, list[int]]:
-    return dict(json.loads((ROOT / "fixtures" / "checkpoint" / "codes.json").read_text(encoding="utf-8")))
+def between_quiet(wave: torch.Tensor, sampling_rate: int) -> torch.Tensor:
+    """Add a quarter of a second of quiet to each end of speech of shape (1, samples)."""
+    return torch.nn.functional.pad(wave, (sampling_rate // 4, sampling_rate // 4))
 
 
 def spoken_codes(text: str, end: bool = False) -> torch.Tensor:
     """Return the codes with which the tiny checkpoint speaks words: (8, frames), with a frame that ends the audio if `end`."""
-    codes = [code for word in text.split() for code in _codes()[word]]
+    known = json.loads((ROOT / "fixtures" / "checkpoint" / "codes.json").read_text(encoding="utf-8"))
+    codes = [code for word in text.split() for code in known[word]]
     return torch.tensor([*codes, *[END_OF_AUDIO] * end]).expand(8, -1)
 
 

@@ -1,8 +1,6 @@
 """`ChatState.add_audio` accepts audio, rejects other values with a clear error, and does not change the caller's data."""
 
 import array
-import ctypes
-import mmap
 import subprocess
 import sys
 from collections import deque
@@ -15,8 +13,7 @@ import torch
 import torchaudio
 from torch._subclasses import FakeTensorMode
 
-from harness.expect import refused
-from harness.speech import digest
+from harness.speech import digest, mel
 
 RATE = 16_000
 SPEECH = torch.linspace(-0.5, 0.5, 8_000).sin().reshape(1, -1)
@@ -24,7 +21,6 @@ PCM = (SPEECH[0].numpy() * 32767).astype(np.int16)
 SCALED = torch.from_numpy(PCM / np.float32(32768))[None]
 
 CONTAINERS = {"numpy": torch.Tensor.numpy, "torch": torch.clone}
-SHAPES = {"0d": (), "1x1xn": (1, 1, 8_000), "9xn": (9, 8_000), "9x10": (9, 10)}
 # Dtypes without a full scale, or without numbers.
 DTYPES = {
     "bool": SPEECH > 0,
@@ -39,11 +35,8 @@ TAKEN = {
     "strided": SPEECH.repeat_interleave(2, 1)[:, ::2],
     "requires_grad": SPEECH.clone().requires_grad_(),
     "silence": torch.zeros_like(SPEECH),
-    "clipped": (SPEECH * 100).clamp(-1, 1),
-    "offset": SPEECH + 0.5,
     "loud": SPEECH * 1e15,
 }
-HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 # The same samples as SCALED, in forms of NumPy and Python.
 ARRAYS = {
     "big-endian": lambda folder: PCM.astype(">i2"),
@@ -61,26 +54,12 @@ ARRAYS = {
 }
 
 
-class Segment:
-    """Audio like pydub's AudioSegment: it has a length, and each item is another segment."""
-
-    def __len__(self):
-        return 60_000
-
-    def __getitem__(self, index):
-        return Segment()
-
-
-# Values that are not samples. Buffers are among them, because they do not say the dtype of their samples.
+# Values that are not samples. A buffer does not say the dtype of its samples.
 OTHERS = {
     "str": "speech.wav",
     "path": PurePosixPath("speech.wav"),
     "bytes": b"RIFF",
-    "bytearray": bytearray(b"RIFF"),
     "memoryview": memoryview(PCM),
-    "mmap": mmap.mmap(-1, PCM.nbytes),
-    "ctypes": (ctypes.c_int16 * len(PCM))(*PCM),
-    "AudioSegment": Segment(),
     "dict": {"array": PCM, "sampling_rate": RATE},
     "microphone": (RATE, PCM),
     "chunks": [PCM, PCM[1:]],
@@ -93,6 +72,7 @@ OTHERS = {
     "number": RATE,
     "none": None,
 }
+NO_FULL_SCALE = r"^expected floating point samples in \[-1, 1\] or PCM of 8, 16 or 32 bits, got torch\."
 WAYS_OUT = (
     r"read a file or io\.BytesIO with soundfile\.read, raw bytes with np\.frombuffer\(data, np\.int16\) .+ with NumPy, .+"
     r'\["array"\] and \["sampling_rate"\] or its samples. \.data and \.sample_rate, .+ np\.reshape\(s\.get_array_of_samples'
@@ -110,18 +90,10 @@ def chat(processor):
     return liquid_audio.ChatState(processor, dtype=torch.float32)
 
 
-def mel_of(processor, wave, rate=RATE):
-    """Return the mel of audio in a new chat."""
-    chat = liquid_audio.ChatState(processor, dtype=torch.float32)
-    chat.add_audio(wave, rate)
-    return chat.audio_in
-
-
 @pytest.mark.core
 @pytest.mark.parametrize("form", ARRAYS)
 def test_array_layout_does_not_change_mel(processor, tmp_path, form):
-    mel = mel_of(processor, ARRAYS[form](tmp_path))
-    torch.testing.assert_close(mel, mel_of(processor, SCALED), rtol=0, atol=0)
+    torch.testing.assert_close(mel(processor, ARRAYS[form](tmp_path), RATE), mel(processor, SCALED, RATE), rtol=0, atol=0)
 
 
 @pytest.mark.core
@@ -129,10 +101,10 @@ def test_second_clip_is_appended_after_the_first(processor, chat, record_propert
     for wave in (SPEECH, SPEECH[:, 4_000:]):
         chat.add_audio(wave, RATE)
     record_property("digest", digest(chat.audio_in, chat.modality_flag))
-    alone = [mel_of(processor, wave) for wave in (SPEECH, SPEECH[:, 4_000:])]
-    assert chat.audio_in.equal(torch.cat(alone, 1))
-    assert chat.audio_in_lens.tolist() == [mel.shape[1] for mel in alone]
-    embeddings = sum(-(mel.shape[1] // -8) for mel in alone)
+    alone = [mel(processor, wave, RATE) for wave in (SPEECH, SPEECH[:, 4_000:])]
+    assert chat.audio_in.cpu().equal(torch.cat(alone, 1))
+    assert chat.audio_in_lens.tolist() == [part.shape[1] for part in alone]
+    embeddings = sum(-(part.shape[1] // -8) for part in alone)
     assert (chat.modality_flag == liquid_audio.LFMModality.AUDIO_IN).sum() == embeddings
 
 
@@ -141,27 +113,28 @@ def test_second_clip_is_appended_after_the_first(processor, chat, record_propert
 @pytest.mark.parametrize("dtype", ["float32", "int16"])
 def test_device_tensor_gives_the_same_mel(processor, device, dtype):
     wave = (SCALED if dtype == "float32" else torch.from_numpy(PCM)).to(device)
-    torch.testing.assert_close(mel_of(processor, wave), mel_of(processor, SCALED), rtol=0, atol=0)
+    torch.testing.assert_close(mel(processor, wave, RATE), mel(processor, SCALED, RATE), rtol=0, atol=0)
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", [(), (1, 1, 8_000), (9, 8_000), (9, 10)], ids=str)
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_ambiguous_shape_raises_value_error(chat, container, shape):
-    with refused(ValueError, r"^expected \(samples,\) or up to 8 channels on either axis, got \(.*\): mix down first$"):
-        chat.add_audio(CONTAINERS[container](torch.zeros(SHAPES[shape])), RATE)
+    expected = r"^expected \(samples,\) or up to 8 channels on either axis, got \(.*\): mix down first$"
+    with pytest.raises(ValueError, match=expected):
+        chat.add_audio(CONTAINERS[container](torch.zeros(shape)), RATE)
 
 
 @pytest.mark.core
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_dtype_without_full_scale_raises_type_error(chat, container, dtype):
-    with refused(TypeError, rf"^expected floating point samples in \[-1, 1\] or PCM of 8, 16 or 32 bits, got torch.{dtype}$"):
+    with pytest.raises(TypeError, match=NO_FULL_SCALE + f"{dtype}$"):
         chat.add_audio(CONTAINERS[container](DTYPES[dtype]), RATE)
 
 
 def test_list_of_integers_raises_type_error(chat):
-    with refused(TypeError, r"^expected floating point samples in \[-1, 1\] or PCM of 8, 16 or 32 bits, got torch.int64$"):
+    with pytest.raises(TypeError, match=NO_FULL_SCALE + "int64$"):
         chat.add_audio(PCM.tolist(), RATE)
 
 
@@ -169,39 +142,38 @@ def test_list_of_integers_raises_type_error(chat):
 @pytest.mark.parametrize("other", OTHERS)
 def test_non_audio_raises_type_error_with_alternatives(chat, other):
     kind = type(OTHERS[other]).__name__
-    with refused(TypeError, rf"^expected samples as .+, then their rate, got {kind}: {WAYS_OUT}"):
+    with pytest.raises(TypeError, match=rf"^expected samples as .+, then their rate, got {kind}: {WAYS_OUT}"):
         chat.add_audio(OTHERS[other], RATE)
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("samples", [0, 1, 159, 160, 319])
+@pytest.mark.parametrize(
+    ("samples", "rate"),
+    [(n, RATE) for n in (0, 1, 159, 160, 319)] + [(159, 8_000), (439, 22_050), (879, 44_100), (3_516, 176_400)],
+)
 @pytest.mark.parametrize("container", CONTAINERS)
-def test_audio_below_20_ms_raises_value_error(chat, container, samples):
-    with refused(ValueError, rf"^expected at least 20ms, got {samples} samples at {RATE}Hz: join it or drop it$"):
-        chat.add_audio(CONTAINERS[container](SPEECH[:, :samples]), RATE)
+def test_audio_below_20_ms_raises_value_error(chat, container, samples, rate):
+    with pytest.raises(ValueError, match=rf"^expected at least 20ms, got {samples} samples at {rate}Hz: join it or drop it$"):
+        chat.add_audio(CONTAINERS[container](SPEECH[:, :samples]), rate)
 
 
 @pytest.mark.core
 @pytest.mark.parametrize("shape", [(0,), (0, 2), (2, 0)], ids=str)
 def test_empty_audio_raises_value_error(chat, shape):
-    with refused(ValueError, "^expected at least 20ms, got 0 samples at 48000Hz: "):
+    with pytest.raises(ValueError, match=r"^expected at least 20ms, got 0 samples at 48000Hz: "):
         chat.add_audio(np.zeros(shape, np.float32), 48_000)
 
 
 @pytest.mark.core
-@pytest.mark.parametrize(("samples", "rate"), [(320, RATE), (160, 8_000), (440, 22_050), (880, 44_100), (3_517, 176_400)])
-def test_audio_of_20_ms_is_accepted(chat, record_property, samples, rate):
+@pytest.mark.parametrize(
+    ("samples", "rate", "frames"),
+    [(320, RATE, 3), (160, 8_000, 3), (440, 22_050, 3), (880, 44_100, 3), (3_517, 176_400, 3), (2, 2, 101)],
+)
+def test_audio_of_20_ms_is_accepted(chat, record_property, samples, rate, frames):
     chat.add_audio(SPEECH[:, :samples], rate)
     record_property("digest", digest(chat.audio_in))
-    assert chat.audio_in_lens.tolist() == [3]
+    assert chat.audio_in_lens.tolist() == [frames]
     assert chat.audio_in.abs().max() > 0
-
-
-@pytest.mark.core
-@pytest.mark.parametrize(("samples", "rate"), [(159, 8_000), (439, 22_050), (879, 44_100), (3_516, 176_400)])
-def test_audio_below_20_ms_at_other_rates_raises_value_error(chat, samples, rate):
-    with refused(ValueError, rf"^expected at least 20ms, got {samples} samples at {rate}Hz: "):
-        chat.add_audio(SPEECH[:, :samples], rate)
 
 
 @pytest.mark.core
@@ -223,55 +195,29 @@ def test_refused_audio_leaves_chat_unchanged(chat, wave):
     ids=lambda r: type(r).__name__,
 )
 def test_whole_number_types_are_sampling_rates(processor, rate):
-    assert mel_of(processor, SPEECH, rate).equal(mel_of(processor, SPEECH))
-
-
-@pytest.mark.parametrize("rate", [15_950, 16_050])
-def test_sampling_rate_near_16_khz_is_resampled(processor, rate):
-    resampled = torchaudio.functional.resample(SPEECH.to(processor.device), rate, RATE)
-    assert mel_of(processor, SPEECH, rate).equal(mel_of(processor, resampled))
+    assert mel(processor, SPEECH, rate).equal(mel(processor, SPEECH, RATE))
 
 
 @pytest.mark.core
 @pytest.mark.parametrize("rate", [16_000, 22_050])
 def test_waveform_is_resampled_on_the_processor_device(chat, device, monkeypatch, rate):
     seen, resample = [], torchaudio.functional.resample
-
-    def spy(waveform, *args):
-        seen.append(waveform.device.type)
-        return resample(waveform, *args)
-
-    monkeypatch.setattr(torchaudio.functional, "resample", spy)
+    monkeypatch.setattr(
+        torchaudio.functional, "resample", lambda wave, *args: seen.append(wave.device.type) or resample(wave, *args)
+    )
     chat.add_audio(SPEECH, rate)
     assert seen == [device.type]
 
 
 def test_multichannel_float64_is_mixed_in_float32(processor):
     stereo = torch.cat([SPEECH, SPEECH.flip(1) / 7]).double() / 3  # more digits than float32 holds
-    assert mel_of(processor, stereo).equal(mel_of(processor, stereo.float()))
-
-
-@pytest.mark.core
-def test_lowest_sampling_rate_is_accepted(chat, record_property):
-    chat.add_audio(SPEECH[:, :2], 2)
-    record_property("digest", digest(chat.audio_in))
-    assert chat.audio_in_lens.tolist() == [101]
+    assert mel(processor, stereo, RATE).equal(mel(processor, stereo.float(), RATE))
 
 
 @pytest.mark.host
 def test_fake_tensor_gives_feature_shape(processor):
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        mel = mel_of(processor, mode.from_tensor(SPEECH))
-    assert mel.shape == (128, 51)
-
-
-@pytest.mark.filterwarnings("ignore:There is a performance drop because:UserWarning")
-@pytest.mark.host
-def test_vmap_gives_features_per_clip(processor):
-    waves = torch.stack([SPEECH, SPEECH.flip(1)])
-    mels = torch.vmap(lambda wave: mel_of(processor, wave))(waves)
-    for wave, mel in zip(waves, mels, strict=True):
-        torch.testing.assert_close(mel, mel_of(processor, wave))
+        assert mel(processor, mode.from_tensor(SPEECH), RATE).shape == (128, 51)
 
 
 @pytest.mark.host
@@ -290,24 +236,15 @@ sys.exit(0 if stereo_chat.audio_in.equal(mono_chat.audio_in) else 3)
     subprocess.run([sys.executable, "-O", "-c", program], check=True)
 
 
-@pytest.mark.core
-@pytest.mark.parametrize("mode", ["eval", "train"])
-@pytest.mark.parametrize("container", CONTAINERS)
-def test_add_audio_does_not_modify_input(fresh, device, container, mode):
-    getattr(fresh.to(device), mode)()
-    wave = CONTAINERS[container](SPEECH.clone())
-    mel_of(fresh, wave)
-    assert torch.as_tensor(wave).equal(SPEECH)
-
-
 @pytest.mark.host
 def test_training_mode_adds_dither(fresh):
+    quiet = SPEECH / 1_000
     torch.manual_seed(0)
-    mel = mel_of(fresh.train(), SPEECH / 1_000)
+    trained = mel(fresh.train(), quiet.clone(), RATE)
     torch.manual_seed(0)
-    dithered = SPEECH / 1_000 + fresh.audio.featurizer.dither * torch.randn_like(SPEECH)
-    assert mel.equal(mel_of(fresh.eval(), dithered))
-    assert not mel.equal(mel_of(fresh, SPEECH / 1_000))
+    dithered = quiet + fresh.audio.featurizer.dither * torch.randn_like(quiet)
+    assert trained.equal(mel(fresh.eval(), dithered, RATE))
+    assert not trained.equal(mel(fresh, quiet, RATE))
 
 
 @pytest.mark.core
@@ -318,11 +255,3 @@ def test_mono_float_tensor_mel_is_bit_identical(chat, record_property, rate, for
     record_property("digest", digest(chat.audio_in))
     assert chat.audio_in.shape == (128, {16_000: 51, 22_050: 37}[rate])
     assert chat.audio_in.isfinite().all()
-
-
-@pytest.mark.core
-@pytest.mark.parametrize("rate", [16_000, 22_050])
-@pytest.mark.parametrize("dtype", HALVES)
-def test_half_precision_is_resampled_as_float32(processor, dtype, rate):
-    wave = SPEECH.to(HALVES[dtype])
-    torch.testing.assert_close(mel_of(processor, wave, rate), mel_of(processor, wave.float(), rate), rtol=0, atol=0)

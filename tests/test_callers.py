@@ -3,12 +3,11 @@
 The mel is compared with that of the same file, read by soundfile in float32 and mixed down to a tensor of shape (1, samples).
 """
 
-import io
 import wave
 from array import array
 
+import datasets
 import librosa
-import liquid_audio
 import numpy as np
 import pytest
 import soundfile
@@ -16,7 +15,7 @@ import torch
 import torchaudio
 from scipy.io import wavfile
 
-from harness.speech import CLIPS, clips, normalise, transcribe
+from harness.speech import CLIPS, clips, mel
 
 # Every format, including Opus, supports 48 kHz, and every test resamples. The two channels of the stereo clip differ.
 SPOKEN = {
@@ -24,33 +23,23 @@ SPOKEN = {
     "stereo": next(clip for clip in clips() if clip.id == "slt-thanks-48k-stereo"),
 }
 RATE = 48_000
-LOUDER = 1.4  # for 8-bit samples, which are coarse
-
 READS = {
     "float64": {},
     "always_2d": {"always_2d": True},
-    "float32": {"dtype": "float32"},
-    "int16": {"dtype": "int16"},
-    "int32": {"dtype": "int32"},
+    **{dtype: {"dtype": dtype} for dtype in ("float32", "int16", "int32")},
 }
-# Vorbis decodes to floating point. int16 rounds that, and in nearly silent bins the logarithm magnifies the error, to 0.06
-# (measured).
-VORBIS_INT16_ATOL = 0.2
 
 every_clip = pytest.mark.parametrize("spoken", SPOKEN)
 pytestmark = pytest.mark.host
 
 
 @pytest.fixture
-def hears(processor, models):
-    """Return a check that transcribes the arguments of `add_audio`, and compares the mel with that of the canonical form."""
+def hears(processor, transcribes):
+    """Return a check that the arguments of `add_audio` become the clip's words, and that their mel is that of these samples."""
 
     def check(spoken, given, samples, rate=RATE, atol=0.0):
-        canonical = liquid_audio.ChatState(processor, dtype=torch.float32)
-        canonical.add_audio(torch.from_numpy(samples).reshape(1, -1), rate)
-        heard = transcribe(processor, models(torch.float32), *given, torch.float32)
-        torch.testing.assert_close(heard.mel, canonical.audio_in.cpu(), rtol=0.0, atol=atol)
-        assert normalise(heard.text) == SPOKEN[spoken].text
+        expected = mel(processor, torch.from_numpy(samples).reshape(1, -1), rate)
+        transcribes(SPOKEN[spoken].text, *given, expected_mel=expected, atol=atol)
 
     return check
 
@@ -58,7 +47,8 @@ def hears(processor, models):
 def pcm(spoken, dtype):
     """Return the clip's samples in a dtype of WAV files."""
     samples, _ = soundfile.read(CLIPS / SPOKEN[spoken].file, dtype="float64" if dtype == "uint8" else dtype)
-    return (samples * LOUDER * 128 + 128).astype(np.uint8) if dtype == "uint8" else samples
+    # 8-bit samples are coarse, so they are louder.
+    return (samples * 1.4 * 128 + 128).astype(np.uint8) if dtype == "uint8" else samples
 
 
 def mixed(path):
@@ -72,34 +62,29 @@ def mixed(path):
 def test_soundfile_output_transcribes_correctly(hears, tmp_path, container, read, spoken):
     path = tmp_path / f"speech.{container.lower()}"
     soundfile.write(path, pcm(spoken, "float32"), RATE, {"WAV": "PCM_16", "OGG": "VORBIS"}[container])
-    lossy = container == "OGG" and read.startswith("int")
-    hears(spoken, soundfile.read(path, **READS[read]), mixed(path), atol=VORBIS_INT16_ATOL if lossy else 0.0)
+    # Vorbis decodes to floating point. int16 rounds that, and the logarithm of nearly silent bins magnifies it to 0.06 (measured).
+    rounds = container == "OGG" and read.startswith("int")
+    hears(spoken, soundfile.read(path, **READS[read]), mixed(path), atol=0.2 if rounds else 0.0)
 
 
-@every_clip
-@pytest.mark.parametrize("mmap", [False, True], ids=["read", "mmap"])
-@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "float32", "float64"], ids="scipy-{}".format)
-def test_scipy_output_transcribes_correctly(hears, tmp_path, dtype, mmap, spoken):
-    path = tmp_path / "speech.wav"
-    wavfile.write(path, RATE, pcm(spoken, dtype))
-    rate, samples = wavfile.read(path, mmap=mmap)
-    assert samples.dtype == dtype
-    hears(spoken, (samples, rate), mixed(path))
-
-
+# SciPy does not know the chunk that soundfile adds to floating point.
+@pytest.mark.filterwarnings("ignore:Chunk:scipy.io.wavfile.WavFileWarning")
 @every_clip
 @pytest.mark.parametrize(
     ("subtype", "endian", "dtype"),
-    [("PCM_24", "LITTLE", "<i4"), ("PCM_16", "BIG", ">i2"), ("PCM_24", "BIG", ">i4")],
-    ids=["scipy-24bit", "scipy-rifx-16bit", "scipy-rifx-24bit"],
+    [
+        *[("PCM_U8", "<", "u1"), ("FLOAT", "<", "f4"), ("DOUBLE", "<", "f8"), ("PCM_16", "<", "i2"), ("PCM_16", ">", "i2")],
+        # 24-bit samples are in the upper bits of 32, so full scale is that of int32.
+        *[("PCM_24", "<", "i4"), ("PCM_24", ">", "i4"), ("PCM_32", "<", "i4")],
+    ],
+    ids=lambda part: {"<": "little", ">": "big"}.get(part, part),
 )
-def test_scipy_read_only_formats_transcribe_correctly(hears, tmp_path, subtype, endian, dtype, spoken):
+def test_scipy_output_transcribes_correctly(hears, tmp_path, subtype, endian, dtype, spoken):
     path = tmp_path / "speech.wav"
-    soundfile.write(path, pcm(spoken, "float32"), RATE, subtype, endian)
+    loudness = 1.4 if dtype == "u1" else 1.0  # 8-bit samples are coarse
+    soundfile.write(path, pcm(spoken, "float32") * loudness, RATE, subtype, {"<": "LITTLE", ">": "BIG"}[endian])
     rate, samples = wavfile.read(path)
-    assert samples.dtype == dtype
-    # 24-bit samples are in the upper bits of 32, so full scale is that of int32.
-    assert subtype == "PCM_16" or not (samples & 0xFF).any()
+    assert samples.dtype == endian + dtype
     hears(spoken, (samples, rate), mixed(path))
 
 
@@ -113,25 +98,14 @@ def test_librosa_output_transcribes_correctly(hears, mono, sr, spoken):
     hears(spoken, (samples, rate), np.atleast_2d(samples).mean(0) if sr else mixed(path), rate)
 
 
-# torchaudio.load and save need torchcodec, which liquid-audio does not need, so these tensors are computed by torchaudio.
-TORCHAUDIO = {
-    "resampled": lambda wave: (torchaudio.functional.resample(wave, RATE, 24_000), 24_000),
-    "resampled-float64": lambda wave: (
-        torchaudio.transforms.Resample(RATE, 24_000, dtype=torch.float64)(wave.double()),
-        24_000,
-    ),
-    "mu-law": lambda wave: (torchaudio.transforms.MuLawDecoding()(torchaudio.transforms.MuLawEncoding()(wave)), RATE),
-    "louder": lambda wave: (torchaudio.transforms.Vol(3.0, "db")(wave), RATE),
-}
-
-
+# torchaudio.load and save need torchcodec, which liquid-audio does not need.
 @every_clip
-@pytest.mark.parametrize("source", TORCHAUDIO, ids="torchaudio-{}".format)
-def test_torchaudio_output_transcribes_correctly(hears, source, spoken):
-    wave, rate = TORCHAUDIO[source](torch.from_numpy(pcm(spoken, "float32")).reshape(-1, SPOKEN[spoken].channels).T)
-    assert wave.shape[0] == SPOKEN[spoken].channels
+@pytest.mark.parametrize("dtype", ["float32", "float64"], ids="torchaudio-resampled-{}".format)
+def test_torchaudio_output_transcribes_correctly(hears, dtype, spoken):
+    samples = torch.from_numpy(pcm(spoken, dtype)).reshape(-1, SPOKEN[spoken].channels).T
+    wave = torchaudio.functional.resample(samples, RATE, 24_000)
     # One channel of float64 is resampled in float64, as in 1.3.0, which moves the mel by 1.4e-4 (measured).
-    hears(spoken, (wave, rate), wave.float().numpy().mean(0), rate, atol=1e-2 if wave.dtype == torch.float64 else 0.0)
+    hears(spoken, (wave, 24_000), wave.float().numpy().mean(0), 24_000, atol=1e-2 if dtype == "float64" else 0.0)
 
 
 @pytest.mark.parametrize(
@@ -155,37 +129,13 @@ def test_wave_module_output_transcribes_correctly(hears, tmp_path, dtype, spoken
     hears(spoken, (samples, rate), mixed(path))
 
 
-@every_clip
-def test_gradio_microphone_transcribes_correctly(hears, spoken):
-    microphone = (RATE, pcm(spoken, "int16"))
-    rate, samples = microphone
-    hears(spoken, (samples, rate), mixed(CLIPS / SPOKEN[spoken].file))
-
-
-def dataset_row(audio, style=None):
-    """Return a dataset of one row, in one of the formats of datasets: None, "numpy" or "torch"."""
-    import datasets
-
-    return datasets.Dataset.from_dict({"audio": [audio]}).with_format(style)
-
-
-@pytest.mark.parametrize("style", ["list", "numpy", "torch"], ids="datasets-{}".format)
+@pytest.mark.parametrize("style", [None, "numpy", "torch"], ids=lambda style: f"datasets-{style or 'list'}")
 @pytest.mark.parametrize("spoken", [*SPOKEN, "stereo-channels-first"])
 def test_datasets_row_transcribes_correctly(hears, spoken, style):
     spoken, _, channels_first = spoken.partition("-")
     samples = pcm(spoken, "float32")
     row = {"array": samples.T if channels_first else samples, "sampling_rate": RATE}
-    audio = dataset_row(row, None if style == "list" else style)[0]["audio"]
+    audio = datasets.Dataset.from_dict({"audio": [row]}).with_format(style)[0]["audio"]
     # A list of lists may also be a batch, so the caller makes an array if it means channels.
-    array = np.asarray(audio["array"]) if (spoken, style) == ("stereo", "list") else audio["array"]
+    array = np.asarray(audio["array"]) if (spoken, style) == ("stereo", None) else audio["array"]
     hears(spoken, (array, audio["sampling_rate"]), mixed(CLIPS / SPOKEN[spoken].file))
-
-
-@every_clip
-def test_datasets_encoded_bytes_transcribe_correctly(hears, spoken):
-    # Without torchcodec, which liquid-audio does not need, datasets.Audio can neither encode nor decode.
-    import datasets
-
-    path = CLIPS / SPOKEN[spoken].file
-    rows = dataset_row({"bytes": path.read_bytes(), "path": path.name}).cast_column("audio", datasets.Audio(decode=False))
-    hears(spoken, soundfile.read(io.BytesIO(rows[0]["audio"]["bytes"])), mixed(path))

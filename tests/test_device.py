@@ -7,16 +7,13 @@ import pytest
 import torch
 
 from harness import devices
-from harness.expect import refused
 from harness.speech import clips, normalise, transcribe
 
-CLASSES = {"processor": "LFM2AudioProcessor", "model": "LFM2AudioModel"}
-FORMS = {"name": str, "device": torch.device, "first": "{}:0".format}
+CLASSES = {"processor": liquid_audio.LFM2AudioProcessor, "model": liquid_audio.LFM2AudioModel}
 # A device type that torch knows, but that no build of torch computes on, like mps on a host that reports it and lacks it.
 BROKEN = "maia"
-# Every host lacks at least two of these, and no device is called "gpu".
+# Every host lacks at least two of these.
 ABSENT = [name for name in ("cuda", "mps", "xpu") if not devices.usable(name)]
-UNAVAILABLE = {"absent": ABSENT[0], "absent-too": ABSENT[1], "unknown": "gpu"}
 
 pytestmark = pytest.mark.core
 each_class = pytest.mark.parametrize("part", CLASSES)
@@ -25,11 +22,7 @@ each_class = pytest.mark.parametrize("part", CLASSES)
 @pytest.fixture
 def load(checkpoint):
     """Return a function that loads the processor or the model as users do."""
-
-    def load(part, **kwargs):
-        return getattr(liquid_audio, CLASSES[part]).from_pretrained(checkpoint, **kwargs).eval()
-
-    return load
+    return lambda part, **kwargs: CLASSES[part].from_pretrained(checkpoint, **kwargs).eval()
 
 
 @pytest.fixture
@@ -37,11 +30,9 @@ def reports(monkeypatch):
     """Make torch report an accelerator, available or not, with or without CUDA beside it."""
 
     def reports(accelerator, available=True, cuda=False):
-        def current(check_available=False):
-            return None if check_available and not available else torch.device(accelerator)
-
+        found = {True: torch.device(accelerator) if available else None, False: torch.device(accelerator)}
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-        monkeypatch.setattr(torch.accelerator, "current_accelerator", current)
+        monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available=False: found[check_available])
 
     return reports
 
@@ -81,7 +72,7 @@ def test_auto_is_cpu_without_available_accelerator(load, part, reports):
 @each_class
 def test_auto_raises_error_of_reported_accelerator(load, part, reports):
     reports(BROKEN)
-    with refused(RuntimeError, f"(?i){BROKEN}"):
+    with pytest.raises(RuntimeError, match=f"(?i){BROKEN}"):
         load(part)
 
 
@@ -108,10 +99,10 @@ def test_auto_passes_cuda_to_subclass_as_str(checkpoint, reports):
 
 
 @each_class
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", [str, torch.device, "{}:0".format], ids=["name", "device", "first"])
 def test_explicit_device_is_used_without_warning(load, part, device, form):
     with warnings.catch_warnings(action="error"):
-        loaded = load(part, device=FORMS[form](device.type))
+        loaded = load(part, device=form(device.type))
     assert device_of(loaded).type == device.type
 
 
@@ -126,11 +117,11 @@ def test_device_none_leaves_processor_on_cpu(load):
 
 
 @each_class
-@pytest.mark.parametrize("unavailable", UNAVAILABLE)
+@pytest.mark.parametrize("unavailable", [*ABSENT[:2], "gpu"], ids=["absent", "absent-too", "unknown"])
 def test_unavailable_device_raises_torch_error(load, part, unavailable):
     with pytest.raises((AssertionError, RuntimeError)) as caught:
-        load(part, device=UNAVAILABLE[unavailable])
-    assert (type(caught.value), str(caught.value)) in errors(UNAVAILABLE[unavailable])
+        load(part, device=unavailable)
+    assert (type(caught.value), str(caught.value)) in errors(unavailable)
     assert not hasattr(caught.value, "__notes__")
 
 

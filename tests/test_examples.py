@@ -33,29 +33,36 @@ def program(section):
     return code
 
 
-QUESTION = next(clip for clip in clips() if clip.id == "human-forward-16k-mono")
-FRAME = 1920
-CLIP = next(clip for clip in clips() if clip.id == "slt-thanks-48k-stereo")
+SPOKEN, QUESTION = (
+    next(clip for clip in clips() if clip.id == id) for id in ("slt-thanks-48k-stereo", "human-forward-16k-mono")
+)
 
 
-@pytest.mark.usefixtures("hub")
-def test_readme_asr_prints_transcript(device, tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def run(hub, tmp_path, monkeypatch):
+    """Return a function that runs a program in a folder with the files that it reads, and returns its variables."""
     (tmp_path / "assets").mkdir()
-    shutil.copy(CLIPS / CLIP.file, tmp_path / "assets" / "asr.wav")
+    for clip, name in ((SPOKEN, "asr.wav"), (QUESTION, "question.wav")):
+        shutil.copy(CLIPS / clip.file, tmp_path / "assets" / name)
     monkeypatch.chdir(tmp_path)
-    exec(program("ASR"), {})
+
+    def run(section):
+        left = {}
+        exec(program(section), left)
+        return left
+
+    return run
+
+
+def test_readme_asr_prints_transcript(run, device, capsys):
+    run("ASR")
     heard = re.sub(r"<\|\w+\|>", "", capsys.readouterr().out)
-    assert normalise(heard).replace(" ", "") == CLIP.text.replace(" ", "")  # a token decoded alone may lack its space
+    assert normalise(heard).replace(" ", "") == SPOKEN.text.replace(" ", "")  # a token decoded alone may lack its space
 
 
-@pytest.mark.usefixtures("hub")
 @pytest.mark.tiny
-def test_readme_chat_answers_in_text_and_audio(device, tmp_path, monkeypatch, capsys):
-    (tmp_path / "assets").mkdir()
-    shutil.copy(CLIPS / QUESTION.file, tmp_path / "assets" / "question.wav")
-    monkeypatch.chdir(tmp_path)
-    left = {}
-    exec(program("Multi-turn, multi-modal chat"), left)
+def test_readme_chat_answers_in_text_and_audio(run, device, capsys):
+    left = run("Multi-turn, multi-modal chat")
     words = [QUESTION.text, f"{QUESTION.text} thank you bobby"]
     printed = "".join(capsys.readouterr().out.split())  # a token decoded alone may lack its space
     assert printed == "<|text_end|>".join([*words, ""]).replace(" ", "")
@@ -64,15 +71,12 @@ def test_readme_chat_answers_in_text_and_audio(device, tmp_path, monkeypatch, ca
     assert left["audio_codes"].cpu().equal(spoken_codes(words[1])[None])
     assert left["waveform"].device.type == device.type
     for said, file in zip(words, ["answer1.wav", "answer2.wav"], strict=True):
-        assert soundfile.info(file).frames == FRAME * spoken_codes(said).shape[1]
+        assert soundfile.info(file).frames == 1920 * spoken_codes(said).shape[1]
 
 
-@pytest.mark.usefixtures("hub")
 @pytest.mark.tiny
-def test_readme_tts_writes_waveform(device, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    left = {}
-    exec(program("TTS"), left)
+def test_readme_tts_writes_waveform(run, device):
+    left = run("TTS")
     assert left["audio_codes"].cpu().equal(spoken_codes("go forward ten meters")[None])
     assert left["waveform"].device.type == device.type
     samples, rate = soundfile.read("tts.wav", dtype="float32")

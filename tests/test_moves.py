@@ -7,48 +7,31 @@ import liquid_audio
 import pytest
 import torch
 
-from harness.speech import clips, digest, mel_digest, normalise, transcribe
+from harness.speech import clips, digest, mel, normalise
 
 CLIP = clips()[0]
-TOKENS, FRAME, FLAGS = torch.tensor([[1, 2]]), torch.arange(8)[:, None], torch.tensor([1, 1, 3])
+# An answer: two tokens of text, a frame of codes, and their modality flags.
+ANSWER = TOKENS, FRAME, FLAGS = torch.tensor([[1, 2]]), torch.arange(8)[:, None], torch.tensor([1, 1, 3])
 
 
-def ask(chat):
-    """Ask for the words of a clip."""
-    chat.add_text("<|im_start|>system\nPerform ASR.<|im_end|>\n<|im_start|>user\n")
-    chat.add_audio(CLIP.mono(), CLIP.sampling_rate)
-    chat.add_text("<|im_end|>\n<|im_start|>assistant\n")
-
-
-def words(processor, tokens):
-    """Return the words of generated tokens."""
-    return normalise(processor.text.decode(torch.cat(list(tokens)).cpu(), skip_special_tokens=True))
-
-
-def add_text(chat):
-    """Add a turn of text."""
-    chat.add_text("Perform ASR.")
-
-
-def append(chat):
-    """Append an answer: two tokens of text, and a frame of codes."""
-    chat.append(text=TOKENS, audio_out=FRAME, modality_flag=FLAGS)
-
-
-# How much each adds to text, audio_out and modality_flag.
-ADDED = {add_text: (3, 0, 3), append: (2, 1, 3)}
+def heard(processor):
+    """Return the features that a processor makes from the clip."""
+    return mel(processor, CLIP.mono(), CLIP.sampling_rate)
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("add", ADDED, ids=lambda add: add.__name__)
-def test_additions_stay_on_the_chat_device(fresh, elsewhere, add):
+@pytest.mark.parametrize(
+    ("method", "arguments", "lengths"),
+    [("add_text", ("Perform ASR.",), [4, 0, 4]), ("append", ANSWER, [3, 1, 4])],
+    ids=["add_text", "append"],
+)
+def test_additions_stay_on_the_chat_device(fresh, elsewhere, method, arguments, lengths):
     chat = liquid_audio.ChatState(fresh)
     fresh.to(elsewhere)
-    add(chat)
+    getattr(chat, method)(*arguments)
     assert {tensor.device.type for tensor in chat.values()} == {"cpu"}
     assert chat.device.type == "cpu"
-    lengths = [chat[name].shape[1] for name in ("text", "audio_out", "modality_flag")]
-    assert lengths == [1 + ADDED[add][0], ADDED[add][1], 1 + ADDED[add][2]]
+    assert [chat[name].shape[1] for name in ("text", "audio_out", "modality_flag")] == lengths
 
 
 @pytest.mark.core
@@ -71,19 +54,9 @@ def test_added_audio_joins_audio_when_text_was_moved(processor, device):
 
 
 @pytest.mark.core
-def test_append_concatenates_in_order(processor):
-    chat = liquid_audio.ChatState(processor)
-    append(chat)
-    chat.append(text=TOKENS + 2, audio_out=FRAME + 8, modality_flag=FLAGS)
-    assert chat.text[0, 1:].tolist() == [1, 2, 3, 4]
-    assert chat.audio_out.equal(torch.cat([FRAME, FRAME + 8], 1).to(chat.audio_out.device))
-    assert chat.modality_flag[0, 1:].tolist() == [1, 1, 3, 1, 1, 3]
-
-
-@pytest.mark.core
 def test_audio_history_is_embedded_at_its_modality_flags(processor, models, record_property):
     model, chat = models(torch.bfloat16), liquid_audio.ChatState(processor, dtype=torch.bfloat16)
-    append(chat)
+    chat.append(*ANSWER)
     with torch.no_grad():
         embedded = model._prefill(**chat)
         frame = model.audio_embedding(FRAME[:, 0].to(model.codebook_offsets.device) + model.codebook_offsets).sum(0)
@@ -112,39 +85,22 @@ def test_processor_chat_and_model_on_different_devices(fresh, on_cpu, models, de
     model = on_cpu if of_model == "cpu" else models(torch.float32)
     chat = liquid_audio.ChatState(fresh.to(where[of_chat]), dtype=torch.float32)
     fresh.to(where[of_processor])
-    ask(chat)
+    chat.add_text("<|im_start|>system\nPerform ASR.<|im_end|>\n<|im_start|>user\n")
+    chat.add_audio(CLIP.mono(), CLIP.sampling_rate)
+    chat.add_text("<|im_end|>\n<|im_start|>assistant\n")
     tokens = list(model.generate_sequential(**chat, max_new_tokens=64))
-    assert words(fresh, tokens) == CLIP.text
+    assert normalise(fresh.text.decode(torch.cat(tokens).cpu(), skip_special_tokens=True)) == CLIP.text
     chat.append(torch.stack(tokens, 1), chat.audio_out, torch.ones(len(tokens), dtype=torch.long))
     assert {tensor.device.type for tensor in chat.values()} == {where[of_chat].type}
 
 
 @pytest.mark.core
-@pytest.mark.accelerator
-def test_chat_moved_by_the_caller_transcribes_correctly(fresh, models, device):
-    chat = liquid_audio.ChatState(fresh, dtype=torch.float32)
-    ask(chat)
-    for name in chat:
-        setattr(chat, name, getattr(chat, name).to(device))
-    assert words(fresh, models(torch.float32).generate_sequential(**chat, max_new_tokens=64)) == CLIP.text
-
-
-@pytest.mark.core
 def test_deepcopied_processor_uses_its_own_buffers(fresh):
     other = copy.deepcopy(fresh)
-    before = mel_digest(other, CLIP)
+    before = heard(other)
     fresh.audio.featurizer.fb.zero_()
-    assert mel_digest(fresh, CLIP) != before
-    assert mel_digest(other, CLIP) == before
-
-
-@pytest.mark.core
-@pytest.mark.accelerator
-def test_deepcopied_processor_moves_independently(fresh, models, device):
-    other = copy.deepcopy(fresh).to(device)
-    spoken = transcribe(other, models(torch.float32), CLIP.mono(), CLIP.sampling_rate, torch.float32)
-    assert normalise(spoken.text) == CLIP.text
-    assert fresh.device.type == "cpu"
+    assert digest(heard(fresh)) != digest(before)
+    assert digest(heard(other)) == digest(before)
 
 
 @pytest.mark.core
@@ -153,7 +109,7 @@ def test_pickled_processor_keeps_device_and_mel(checkpoint, device):
     processor = liquid_audio.LFM2AudioProcessor.from_pretrained(checkpoint, device=device).eval()
     other = pickle.loads(pickle.dumps(processor))
     assert other.device.type == device.type
-    assert mel_digest(other, CLIP) == mel_digest(processor, CLIP)
+    assert heard(other).equal(heard(processor))
 
 
 def test_featurizer_output_requires_no_grad(fresh):

@@ -19,8 +19,7 @@ def unsaid(function, *words):
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_device_defaults_to_auto(name):
-    parameter = inspect.signature(getattr(liquid_audio, name).from_pretrained).parameters["device"]
-    assert parameter.default == "auto"
+    assert inspect.signature(getattr(liquid_audio, name).from_pretrained).parameters["device"].default == "auto"
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -31,12 +30,6 @@ def test_device_is_annotated_and_documented(name):
         assert unsaid(function, "`repo_id` and `device` are those of `LFM2AudioProcessor.from_pretrained`") == []
     else:
         assert unsaid(function, "repo_id:", "device:", '"auto"', "cuda", "mps", "cpu") == []
-
-
-def test_waveform_is_annotated():
-    hints = list(typing.get_type_hints(liquid_audio.ChatState.add_audio).items())
-    waveform = getattr(liquid_audio, "Waveform", None)
-    assert hints == [("wave", waveform), ("sampling_rate", int), ("return", type(None))]
 
 
 def test_waveform_is_documented():

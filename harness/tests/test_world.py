@@ -24,7 +24,7 @@ def test_variables_of_a_shell_do_not_reach_a_run(monkeypatch):
 def test_pytest_options_of_a_shell_and_a_pytest_ini_leave_the_suite_whole(monkeypatch, tmp_path):
     # Either of these once left a verdict that held on only 31 tests.
     test = "tests/test_signatures.py"
-    monkeypatch.setenv("PYTEST_ADDOPTS", f"--deselect {test}::test_waveform_is_annotated")
+    monkeypatch.setenv("PYTEST_ADDOPTS", f"--deselect {test}::test_waveform_is_documented")
     ini = ROOT / "pytest.ini"
     assert not ini.exists()
     ini.touch()
@@ -33,7 +33,7 @@ def test_pytest_options_of_a_shell_and_a_pytest_ini_leave_the_suite_whole(monkey
     finally:
         ini.unlink()
     assert run.status == 0
-    assert run.results[f"{test}::test_waveform_is_annotated"].bug == "waveform-undocumented"
+    assert run.results[f"{test}::test_waveform_is_documented"].bug == "waveform-undocumented"
 
 
 def test_git_variables_of_a_hook_leave_no_unpatched_tree(monkeypatch, tmp_path):
