@@ -66,9 +66,19 @@ def pytest_configure(config: pytest.Config) -> None:
     checkout = config.getoption("checkout")
     if checkout and not (checkout / "examples").is_dir():
         raise pytest.UsageError(f"--checkout {checkout}: expected a checkout of upstream's repository, with examples/")
+    _hide_accelerators(config.stash[DEVICE])
     config.pluginmanager.register(expected)
     sys.path.insert(0, str(tree.path))
+    torch.backends.cudnn.allow_tf32 = False  # convolutions of 10 bits, which CUDA hosts use, are too far from the CPU's
     torch.set_num_threads(1)  # the workers fill the cores, and the order of additions is the same in both runs
+
+
+def _hide_accelerators(device: torch.device) -> None:
+    """Let torch report the device under test alone: not MPS, for example, where the CPU of a Mac is tested."""
+    reported = torch.accelerator.current_accelerator()
+    if reported is not None and reported.type != device.type:
+        alone = None if device.type in ("cpu", "xla") else torch.device(device.type)  # torch does not report xla
+        torch.accelerator.current_accelerator = lambda check_available=False: alone
 
 
 def pytest_report_header(config: pytest.Config) -> str:
