@@ -15,7 +15,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-NEEDED = ("filelock", "hypothesis", "packaging", "pytest_reportlog", "pytest_socket", "scipy", "soundfile", "torch", "xdist")
+NEEDED = (
+    "basedpyright",
+    "filelock",
+    "hypothesis",
+    "mypy",
+    "packaging",
+    "pytest_reportlog",
+    "pytest_socket",
+    "scipy",
+    "soundfile",
+    "torch",
+    "xdist",
+)
 if missing := [name for name in NEEDED if find_spec(name) is None]:
     sys.exit(f"the suite needs {', '.join(missing)}: run `python -m pip install -r harness/stacks/tools.in liquid-audio`")
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported

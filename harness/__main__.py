@@ -4,6 +4,7 @@ import argparse
 import sys
 from importlib import import_module
 
+from harness import HarnessError
 from harness.command import status
 
 # The module of each command, whose function `command` declares the arguments, and a line of help.
@@ -38,7 +39,10 @@ def _run() -> bool | int | None:
     for name, (module, words) in COMMANDS.items():
         chosen = commands.add_parser(name, help=words, description=words)
         if sys.argv[1:2] == [name]:  # other commands may need packages that are not installed
-            import_module(f"harness.{module}").command(chosen)
+            try:
+                import_module(f"harness.{module}").command(chosen)
+            except ModuleNotFoundError as error:
+                raise HarnessError(f"{error.name} is not installed here: run the command's session, such as `nox`") from None
     options = parser.parse_args()
     found: bool | int | None = options.run(options)
     return found

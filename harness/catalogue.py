@@ -11,7 +11,8 @@ from typing import Any
 from harness import ROOT, HarnessError
 
 CATALOGUE = ROOT / "tests" / "bugs.toml"
-ANYTHING = "\N{SNOWMAN}"  # a message that no reason expects
+# Messages that no reason expects.
+OTHERS = ("\N{SNOWMAN}", "an ordinary error, of quite another kind: 7", "[Errno 2] No such file or directory: 'x'")
 # The kinds of entries. Only the first is what a maintainer would call a bug.
 KINDS = {"wrong": "bug", "refuses": "refusal", "lacks": "gap"}
 
@@ -100,6 +101,8 @@ class Catalogue:
 
 def _bug(entry: Mapping[str, Any]) -> Bug:
     reasons = tuple(Reason(**{**reason, "at": tuple(reason.get("at", ()))}) for reason in entry["reasons"])
+    for reason in reasons:
+        re.compile(reason.message)
     fields: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
     absent = fields.pop("except", ())  # a keyword of Python
     return Bug(**{**fields, "absent": absent, "reasons": reasons})
@@ -115,7 +118,7 @@ def read_catalogue(path: Path) -> Catalogue:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
         bugs = [_bug(entry) for entry in data["bug"]]
         retired = [entry["id"] for entry in data.get("retired", ())]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, re.error) as error:
         raise HarnessError(f"{path.name} cannot be read: {error}") from None
     for id, n in Counter([*(bug.id for bug in bugs), *retired]).items():
         if n > 1:
@@ -128,8 +131,8 @@ def read_catalogue(path: Path) -> Catalogue:
                 f"{path.name}: each reason of {bug.id} must say either where in the package it comes from (at) or what "
                 "the test compared (judged)"
             )
-        if wide := next((reason for reason in bug.reasons if re.search(reason.message, ANYTHING, re.DOTALL)), None):
-            raise HarnessError(f"{path.name}: a reason of {bug.id} matches any message: {wide.message!r}")
+        if wide := [r.message for r in bug.reasons if any(re.search(r.message, other, re.DOTALL) for other in OTHERS)]:
+            raise HarnessError(f"{path.name}: a reason of {bug.id} matches other messages, too: {wide[0]!r}")
         if bug.kind not in KINDS:
             raise HarnessError(f"{path.name}: {bug.id} is of kind {bug.kind!r}, expected one of {', '.join(KINDS)}")
     return Catalogue(tuple(bugs), tuple(data.get("skips", ())))

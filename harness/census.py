@@ -59,8 +59,9 @@ def expected(device: str, lane: str, file: Path = FILE) -> Counts:
 
 
 def totals(device: str, lane: str, file: Path = FILE) -> dict[str, int]:
-    """Add up the counts of a lane: its tests by their two outcomes, and those with the same bits."""
-    counts = list(expected(device, lane, file).values())
+    """Add up the counts of a lane: its tests by their two outcomes, and those with the same bits. Empty without a census."""
+    if not (counts := list(expected(device, lane, file).values())):
+        return {}
     sums = {kind: sum(n[column] for n in counts) for column, kind in enumerate(("fail→pass", "pass→pass", "bits"), 1)}
     return {kind: total for kind, total in sums.items() if total or kind == "bits"}
 

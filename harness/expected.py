@@ -85,7 +85,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     bug = item.stash.get(BUG, None)
     # Only the catalogue may expect a failure, and only the body of a test shows a bug.
-    shows = bug and report.when == "call" and report.skipped and getattr(report, "wasxfail", "") == bug.id
+    called = call.excinfo is not None and isinstance(call.excinfo.value, pytest.xfail.Exception)
+    shows = bug and report.when == "call" and report.skipped and getattr(report, "wasxfail", "") == bug.id and not called
     if hasattr(report, "wasxfail") and not shows:
         report.outcome, report.longrepr = "failed", report.longrepr or f"xfail that is not in {CATALOGUE.name}"
         del report.wasxfail  # otherwise pytest's exit status would be 0

@@ -13,10 +13,13 @@ def read() -> dict[str, tuple[str, str]]:
     """Read the id of a test, and the type of the exception that it must fail with, by patch.
 
     Raises:
-        HarnessError: a patch of the series has none
+        HarnessError: the file is malformed, or a patch of the series has none
     """
-    listed = tomllib.loads(NOTICED.read_text(encoding="utf-8"))
-    tests = {patch: (f"tests/{test}", kind) for patch, (test, kind) in listed.items()}
+    try:
+        listed = tomllib.loads(NOTICED.read_text(encoding="utf-8"))
+        tests = {patch: (f"tests/{test}", kind) for patch, (test, kind) in listed.items()}
+    except (TypeError, ValueError) as error:
+        raise HarnessError(f"{NOTICED.name} cannot be read: {error}") from None
     for patch in trees.series():
         if patch.stem.partition("-")[2] not in tests:
             raise HarnessError(

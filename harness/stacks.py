@@ -25,7 +25,9 @@ def require_stack(stack: str) -> None:
     if not (LOCKS / f"{stack}.txt").is_file():
         raise HarnessError(f"--stack {stack}: there is no harness/stacks/{stack}.txt")
     if strange := next(_strange(stack), ""):
-        raise HarnessError(f"--stack {stack}: {stack}.txt differs in {strange}, run `nox -s 'suite({stack})'`")
+        raise HarnessError(
+            f"--stack {stack}: this environment is another ({strange}): leave --stack out, or run `nox -s 'suite({stack})'`"
+        )
 
 
 @cache

@@ -93,7 +93,7 @@ def build(name: str, patches: Sequence[Path], release: Release = RELEASE, cache:
         target = trees / f"{name}-{release.version}-{_key(release, patches)}"
         record = target / "tree.json"
         if record.is_file():
-            known = str(json.loads(record.read_text())["digest"])
+            known = _recorded(record)
             if digest(target / PACKAGE) == known:
                 return Tree(name, target, known)
             print(f"rebuilding {target.name}, which was changed after it was built", file=sys.stderr)
@@ -111,6 +111,14 @@ def build(name: str, patches: Sequence[Path], release: Release = RELEASE, cache:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         return Tree(name, target, found)
+
+
+def _recorded(record: Path) -> str:
+    """Read the digest of a tree; empty if the file was cut off."""
+    try:
+        return str(json.loads(record.read_text(encoding="utf-8"))["digest"])
+    except (KeyError, TypeError, ValueError):
+        return ""
 
 
 def _key(release: Release, patches: Iterable[Path]) -> str:

@@ -87,6 +87,8 @@ def run_lanes(asked: Sequence[str], *options: str, stack: str | None = None, ver
     if stack:
         require_stack(stack)
     stack = stack or own_stack()
+    if unknown := [name for name in asked if name not in (*DEFAULT, *devices.NEEDS)]:
+        raise HarnessError(f"--device {unknown[0]}: expected one of {', '.join((*DEFAULT, *devices.NEEDS))}")
     absent = {name: why for name in DEFAULT if (why := devices.lacks(name))} if not asked else {}
     asked = asked or [name for name in DEFAULT if name not in absent]
     for name in asked:
@@ -95,6 +97,7 @@ def run_lanes(asked: Sequence[str], *options: str, stack: str | None = None, ver
         real.require(Path(options[options.index("--checkpoint") + 1]))
     if len({trees.resolve(name).digest for name in TREES}) == 1:
         raise HarnessError("upstream and patched are the same tree: the series changes nothing")
+    read_catalogue(CATALOGUE), guard.read()  # an error in them must not wait for the runs
     OUT.mkdir(exist_ok=True)
     try:
         with FileLock(OUT / ".lock", timeout=0):
@@ -246,7 +249,11 @@ def command(parser: argparse.ArgumentParser) -> None:
 
 def _command(options: argparse.Namespace) -> bool:
     extra = ["--checkpoint", str(options.checkpoint.expanduser().absolute())] if options.checkpoint else []
-    asked = [options.device or "cpu"] if options.device or extra or options.evidence else []
+    asked = (
+        []
+        if options.device is None and not (extra or options.evidence)
+        else ["cpu" if options.device is None else options.device]
+    )
     holds = run_lanes(asked, *extra, stack=options.stack, verbose=options.verbose)
     if options.evidence:
         record = OUT / named(asked[0], options.stack or own_stack()) / "verdict.json"

@@ -29,7 +29,9 @@ SETTINGS = ("-c", str(ROOT / "tox.ini"), "--rootdir", str(ROOT))
 # The files of this repository that a verdict depends on. The patches and the lock of its stack are added to them.
 SUITE = ("conftest.py", "tox.ini", "tests", "harness", "fixtures/clips", "fixtures/checkpoint")
 # Files among them that no verdict depends on: tests of the harness, the other locks, the pull requests, mutants and alternatives.
-APART = re.compile(r"harness/(.+/)?tests/|harness/(stacks|pull_requests)/|tests/(mutants\.toml|alternatives/)")
+APART = re.compile(
+    r"harness/(.+/)?tests/|harness/(stacks|pull_requests)/|tests/(mutants\.toml|alternatives/[^/]+\.(patch|toml))$"
+)
 STALE = "stale: made from files that have changed since"
 
 

@@ -74,7 +74,8 @@ OTHERS = {
 }
 NO_FULL_SCALE = r"^expected floating point samples in \[-1, 1\] or PCM of 8, 16 or 32 bits, got torch\."
 WAYS_OUT = (
-    r"read a file or io\.BytesIO with soundfile\.read, raw bytes with np\.frombuffer\(data, np\.int16\) .+ with NumPy, .+"
+    r"read a file or io\.BytesIO with soundfile\.read, raw bytes with np\.frombuffer\(data, np\.int16\) or their own dtype, "
+    r"reshape interleaved channels to \(-1, channels\), join or stack with NumPy, .+"
     r'\["array"\] and \["sampling_rate"\] or its samples. \.data and \.sample_rate, .+ np\.reshape\(s\.get_array_of_samples'
 )
 

@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from harness.report import views
 
-SHAPES = ("n", "1×n", "n×1", "2×n", "n×2", "n×8")  # short names of those of `verdict.report`, in their order
+SHAPES = ("n", "1×n", "n×1", "2×n", "n×2", "n×8")  # short names of `views.SHAPES`, in their order
 TREES = ("upstream", "patched")
 
 

@@ -85,12 +85,13 @@ def read(out: Path, patches: Path) -> tuple[list[Lane], dict[str, str]]:
 
 
 def _is_of(record: Mapping[str, Any], runs: Mapping[str, Run]) -> bool:
-    """Say whether a verdict matches these runs: the counts agree, and every test that it says failed did fail."""
+    """Say whether a verdict matches these runs: the counts agree, what it says failed did fail, and it holds only if nothing else did."""
     ran = all(run.results for run in runs.values())
     counts = outcomes(runs["upstream"], runs["patched"]) if ran else {}
     shown = [test for bug in record["bugs"] for test in bug["shown"]]
     failed = {test for test, result in runs["upstream"].results.items() if result.outcome == "failed"}
-    return counts == record["counts"] and failed.issuperset(shown)
+    green = not record["problems"] and counts.keys() <= {"fail→pass", "pass→pass"}
+    return counts == record["counts"] and failed.issuperset(shown) and record["holds"] <= green
 
 
 def main(lanes: Sequence[Lane]) -> list[Lane]:

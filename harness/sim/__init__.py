@@ -58,7 +58,10 @@ def build(folder: Path) -> Path:
     library = folder / f"sim-{key}.so"
     with FileLock(folder / ".lock"):
         if not library.is_file():
-            compiler = next(filter(None, map(shutil.which, [os.environ.get("CXX", ""), *COMPILERS])), None)
+            asked = os.environ.get("CXX")
+            compiler = next(filter(None, map(shutil.which, [asked] if asked else COMPILERS)), None)
+            if compiler is None and asked:
+                raise RuntimeError(f"CXX names {asked}, which is not installed: unset it, or name a C++ compiler")
             if compiler is None:
                 raise RuntimeError("no C++ compiler: install g++ or clang, or set CXX")
             print("building the stand-in accelerator (once, about 20 seconds)", file=sys.stderr)

@@ -23,7 +23,9 @@ tests = ["t"]
     ("entry", "said"),
     [
         (ENTRY.replace("wrong", "odd"), "a is of kind 'odd', expected one of wrong, refuses, lacks"),
-        (ENTRY.replace('"m"', '"m|.*"'), "a reason of a matches any message: 'm|.*'"),
+        (ENTRY.replace('"m"', '"m|.*"'), "a reason of a matches other messages, too: 'm|.*'"),
+        (ENTRY.replace('"m"', '"e"'), "a reason of a matches other messages, too: 'e'"),
+        (ENTRY.replace('"m"', '"m("'), "bugs.toml cannot be read: missing ), unterminated subpattern"),
         (ENTRY.replace(', judged = "all"', ""), "each reason of a must say either where in the package it comes from"),
         (ENTRY.replace('["t"]', "[]"), "a needs reasons and tests"),
         (ENTRY * 2, "has the id a twice"),

@@ -23,6 +23,7 @@ PASSED, FAILED, WARNED = Result("passed"), Result("failed", "RuntimeError"), Res
     [
         ({"digest": "0"}, f"out/sim is {world.STALE}"),
         ({"counts": {"fail→pass": 1, "pass→pass": 5}}, "the logs in out/sim are not from the run of its verdict"),
+        ({"holds": True, "problems": ["everything burned"]}, "the logs in out/sim are not from the run of its verdict"),
         ({"lane": "cpu"}, "out/sim contains the record of another lane, cpu"),
         ({"stack": "floor"}, "out/sim contains the record of another lane, sim-floor"),
         ({"options": ["--checkpoint", "/x"]}, "out/sim contains the record of another lane, real-sim"),

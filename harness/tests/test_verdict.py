@@ -115,7 +115,9 @@ def test_environment_is_known_by_all_its_packages(out, locks):
 )
 def test_environment_with_other_packages_is_not_a_stack(out, locks, lock, strange):
     (locks / "floor.txt").write_text(lock)
-    with pytest.raises(HarnessError, match=rf"floor\.txt differs in {strange}, run `nox -s 'suite\(floor\)'`"):
+    with pytest.raises(
+        HarnessError, match=rf"this environment is another \({strange}\): leave --stack out, or run `nox -s 'suite\(floor\)'`"
+    ):
         verdict.run_lanes(["cpu"], stack="floor")
     with pytest.raises(HarnessError, match=r"there is no harness/stacks/latest\.txt"):
         verdict.run_lanes(["cpu"], stack="latest")
@@ -154,8 +156,11 @@ def test_ctrl_c_leaves_no_process(tmp_path, when):
 
 
 def test_what_cannot_be_proved_is_refused_before_anything_runs(out, monkeypatch):
-    with pytest.raises(HarnessError, match=r"--device meta: this .* host cannot compute on it"):
-        verdict.run_lanes(["meta"])
+    for name in ("", "nowhere", "cpu:0"):
+        with pytest.raises(HarnessError, match=f"^--device {name}: expected one of cpu, sim, cuda, mps, xla$"):
+            verdict.run_lanes([name])
+    with pytest.raises(HarnessError, match=r"--device xla: this .* host cannot compute on it"):
+        verdict.run_lanes(["xla"])
     with pytest.raises(HarnessError, match=r"^--checkpoint .+: there is no config\.json"):
         verdict.run_lanes(["cpu"], "--checkpoint", str(out))
     with monkeypatch.context() as patch, pytest.raises(HarnessError, match="upstream and patched are the same tree"):

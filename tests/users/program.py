@@ -40,7 +40,7 @@ def uses(chat: ChatState, path: str, row: dict[str, Any], own: Waveform) -> None
         chat.add_audio(pcm, RATE)
     for floats in (FLOATS, FLOATS.astype(np.float32), FLOATS.astype(np.float16)):
         chat.add_audio(floats, RATE)
-    chat.add_audio(own, RATE)
+    chat.add_audio(wave=own, sampling_rate=RATE)
 
 
 def misuses(chat: ChatState, example: dict[str, Any], samples: npt.NDArray[np.float32]) -> None:
@@ -63,6 +63,9 @@ def misuses(chat: ChatState, example: dict[str, Any], samples: npt.NDArray[np.fl
     chat.add_audio(wide, 16_000)  # type: ignore[arg-type]
     chat.add_audio(memoryview(b"RIFF"), 16_000)  # type: ignore[arg-type]
     chat.add_audio((16_000, samples), 16_000)  # type: ignore[arg-type]
+    chat.add_audio(None, 16_000)  # type: ignore[arg-type]
+    chat.add_audio(samples, None)  # type: ignore[arg-type]
+    chat.add_audio(samples, 16e3)  # type: ignore[arg-type]
     chat.add_audio(samples, "16000")  # type: ignore[arg-type]
     chat.add_audio(samples)  # type: ignore[call-arg]
     chat.add_audio(16_000, samples)  # type: ignore[arg-type]
