@@ -87,7 +87,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _hide_accelerators(device: torch.device) -> None:
     """Let torch report the device under test alone: not MPS, for example, where the CPU of a Mac is tested."""
-    reported = torch.accelerator.current_accelerator()
+    reported = torch.accelerator.current_accelerator(check_available=True)
     if reported is not None and reported.type != device.type:
         alone = None if device.type in ("cpu", "xla") else torch.device(device.type)  # torch does not report xla
         torch.accelerator.current_accelerator = lambda check_available=False: alone
