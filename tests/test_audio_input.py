@@ -210,6 +210,12 @@ def test_waveform_is_resampled_on_the_processor_device(chat, device, monkeypatch
     assert seen == [device.type]
 
 
+@pytest.mark.parametrize("rate", [15_950, 16_050])
+def test_sampling_rate_near_16_khz_is_resampled(processor, rate):
+    resampled = torchaudio.functional.resample(SPEECH.to(processor.device), rate, RATE)
+    assert mel(processor, SPEECH, rate).equal(mel(processor, resampled, RATE))
+
+
 def test_multichannel_float64_is_mixed_in_float32(processor):
     stereo = torch.cat([SPEECH, SPEECH.flip(1) / 7]).double() / 3  # more digits than float32 holds
     assert mel(processor, stereo, RATE).equal(mel(processor, stereo.float(), RATE))

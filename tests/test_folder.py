@@ -38,6 +38,17 @@ def test_str_folder_without_weights_loads_processor(link):
     liquid_audio.LFM2AudioProcessor.from_pretrained(str(link("model", "*.json")), device="cpu")
 
 
+def test_sharded_str_folder_loads(checkpoint, tmp_path):
+    from accelerate import Accelerator
+
+    (tmp_path / "config.json").symlink_to(checkpoint / "config.json")
+    whole = liquid_audio.LFM2AudioModel.from_pretrained(checkpoint, device="cpu")
+    Accelerator(cpu=True).save_model(whole, tmp_path, max_shard_size="1MB")
+    assert len(list(tmp_path.glob("*.safetensors"))) > 1
+    loaded = liquid_audio.LFM2AudioModel.from_pretrained(str(tmp_path), device="cpu")
+    assert all(value.equal(loaded.state_dict()[key]) for key, value in whole.state_dict().items())
+
+
 def test_relative_str_folder_is_resolved_in_the_working_directory(link, tmp_path, monkeypatch):
     for folder in (link("first/model"), link("second/model")):
         monkeypatch.chdir(folder.parent)
